@@ -13,11 +13,11 @@ import (
 	"github.com/dig-network/digstore/node/prove"
 )
 
-// queued is how many challenges wait for each that is answered.
+// queued is the number of waiting challenges per running one.
 const queued = 4
 
-// worker returns what does the work of plots and proofs: the configured one, which the CPU replaces
-// for a minute when it fails; nil: the CPU.
+// worker returns the worker for plots and proofs: the configured one with the CPU as fallback for a
+// minute after a failure, or nil for the CPU.
 func (n *Node) worker() capsule.Worker {
 	if n.c.Worker == nil {
 		return nil
@@ -27,7 +27,7 @@ func (n *Node) worker() capsule.Worker {
 	}}
 }
 
-// newProver returns what answers challenges from the plots.
+// newProver returns the pipeline that answers challenges from the plots.
 func (n *Node) newProver(work capsule.Worker) *prove.Pipeline {
 	return prove.New(&capsule.Responder{
 		Prover:     &capsule.Prover{Key: n.c.Key, Plots: n.tiers, Work: work, Now: n.c.Now},
@@ -39,15 +39,15 @@ func (n *Node) newProver(work capsule.Worker) *prove.Pipeline {
 	}, &prove.Options{Workers: n.c.Limits.MaxChallenges, Queue: queued * n.c.Limits.MaxChallenges})
 }
 
-// Answer answers a challenge. See capsule.Responder for its errors. When
-// the node answers as many as it can already, the error is prove.ErrBusy.
+// Answer answers a challenge. See capsule.Responder for its errors. If too many challenges are
+// waiting, the error is prove.ErrBusy.
 func (n *Node) Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundle, error) {
 	if n.prover == nil {
 		return nil, errors.ErrUnsupported
 	}
 	release := func() {}
 	if ref, _, err := n.tiers.Index().Find(c.CapsuleHash); err == nil {
-		if pinned, err := n.tiers.Pin(ctx, ref); err == nil { // it only makes the answer faster
+		if pinned, err := n.tiers.Pin(ctx, ref); err == nil { // only for speed
 			release = pinned
 		}
 	}

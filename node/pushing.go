@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/node/tier"
 )
 
-// tiered is the storage with what is written going through the tiers.
+// tiered is the storage with writes through the tiers.
 type tiered struct {
 	storage.Storage
 	tiers *tier.Tiers
@@ -60,7 +60,7 @@ func (n *Node) newPushes() (*push.Manager, error) {
 	})
 }
 
-// held returns the descriptor of content that the node holds undamaged, as far as is known.
+// held returns the descriptor of content that the node holds and that is not quarantined.
 func (n *Node) held(hash merkle.Hash) (capsule.Descriptor, error) {
 	ref, d, err := n.tiers.Index().Find(hash)
 	if err != nil {
@@ -79,7 +79,7 @@ func (n *Node) usedBy(credential string) int64 {
 	for _, store := range n.tiers.Index().Stores() {
 		g, err := n.c.Storage.Generation(context.Background(), store, merkle.Hash{})
 		if err != nil {
-			continue // it has no head, or is counted when it can be read
+			continue // no head, or unreadable now
 		}
 		meta, err := storage.DecodeMeta(g.Meta)
 		if err == nil && meta.Credential == credential {
@@ -89,7 +89,7 @@ func (n *Node) usedBy(credential string) int64 {
 	return total
 }
 
-// state returns what the policy gets to know of the node and of a datastore.
+// state returns the state of the node and of a datastore for the policy.
 func (n *Node) state(ctx context.Context, f tier.Facts) (policy.State, error) {
 	usage, err := n.c.Storage.Usage(ctx)
 	if err != nil {
@@ -97,7 +97,7 @@ func (n *Node) state(ctx context.Context, f tier.Facts) (policy.State, error) {
 	}
 	s := policy.State{Pinned: f.Pinned, Tracked: f.Tracked, MaxPlots: -1,
 		Accepted: uint64(usage.Bytes)}
-	s.Capacity, s.Free = 1<<62, 1<<62 // not known: no limit
+	s.Capacity, s.Free = 1<<62, 1<<62 // unknown: no limit
 	if usage.Free >= 0 {
 		s.Free = uint64(usage.Free)
 		s.Capacity = s.Free + uint64(usage.Bytes)
@@ -131,7 +131,7 @@ func (n *Node) decide(ctx context.Context, c push.Candidate) policy.Decision {
 	return d
 }
 
-// committed says that a generation was pushed. There are no peers to be told yet.
+// committed sends an event about a push. There are no peers to notify yet.
 func (n *Node) committed(_ context.Context, g *storage.Generation) []auth.NodeID {
 	m := g.Manifest
 	details := map[string]any{"datastore_id": "0x" + m.Store.String(),
@@ -141,8 +141,8 @@ func (n *Node) committed(_ context.Context, g *storage.Generation) []auth.NodeID
 	return nil
 }
 
-// Push offers a generation to the node, as POST /datastore/push does. A push that the policy
-// declines is ErrDeclined, with its code in the result.
+// Push offers a generation to the node, as POST /datastore/push does. If the policy declines it,
+// the error is ErrDeclined and the result has the code.
 func (n *Node) Push(ctx context.Context, p *push.Push) (*push.Result, error) {
 	res, err := n.pushes.Push(ctx, p)
 	if err == nil && !res.Accepted {

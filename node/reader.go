@@ -18,14 +18,13 @@ import (
 	"github.com/dig-network/digstore/node/tier"
 )
 
-// reader answers the reads of the API from the tiers. It is an api.Capsules and an
-// api.Datastores.
+// reader serves reads of the API from the tiers. It is an api.Capsules and an api.Datastores.
 type reader struct {
 	tiers *tier.Tiers
 	trees *lru.Cache[index.Key, *merkle.Tree]
 }
 
-// Trees of that many generations of at most so many capsules are kept: at most 64 MiB.
+// Limits of the cache of Merkle trees: at most 64 MiB.
 const (
 	keptTrees  = 128
 	keptLeaves = 1 << 13
@@ -67,7 +66,7 @@ func (r *reader) found(
 	if err != nil {
 		return nil, err
 	}
-	if len(places) == 0 { // absent, or quarantined: the tiers know
+	if len(places) == 0 { // absent or quarantined: the tiers return the error
 		c, err := r.tiers.Get(ctx, ref, "")
 		if err != nil {
 			return nil, readError(err)
@@ -128,7 +127,7 @@ func (r *reader) Open(
 	return api.Body{ReadCloser: c, Cache: c.Hit.String()}, nil
 }
 
-// readError says what a failed read is for the API.
+// readError converts the error of a read for the API.
 func readError(err error) error {
 	if errors.Is(err, tier.ErrCorrupt) {
 		return &api.Error{Code: api.CorruptCapsule, Err: err}
@@ -163,8 +162,7 @@ func (r *reader) Datastore(
 	return ds, nil
 }
 
-// withStatement returns the manifest of a generation with the root statement that is kept beside
-// it.
+// withStatement returns the manifest of a generation with its stored root statement.
 func withStatement(g *storage.Generation) (*capsule.Manifest, error) {
 	m := *g.Manifest
 	if len(g.Meta) == 0 {

@@ -14,13 +14,13 @@ import (
 	"github.com/dig-network/digstore/node/policy"
 )
 
-// checkEvery is the time between two looks at whether the node can write.
+// checkEvery is the time between two write checks.
 const checkEvery = 10 * time.Second
 
-// failuresAllowed is how many looks in a row may fail before the node is unhealthy.
+// failuresAllowed is the number of consecutive failed checks after which the node is unhealthy.
 const failuresAllowed = 3
 
-// vitals is what the last checks have found.
+// vitals has the results of the last checks.
 type vitals struct {
 	mu       sync.Mutex
 	failures int
@@ -28,7 +28,7 @@ type vitals struct {
 	checked  time.Time
 }
 
-// check writes a file where the node writes.
+// check writes a file to each directory of the node.
 func (n *Node) check() {
 	var err error
 	for _, dir := range n.writable() {
@@ -50,7 +50,7 @@ func (n *Node) check() {
 	}
 }
 
-// writable returns the directories that the node has to be able to write.
+// writable returns the directories that must be writable.
 func (n *Node) writable() []string {
 	var dirs []string
 	if n.c.DataDir != "" {
@@ -180,7 +180,7 @@ func (n *Node) Status(ctx context.Context) (*api.Status, error) {
 	return st, nil
 }
 
-// money fills in what the sources of rewards and the policy say.
+// money fills in the data of the sources of rewards and of the policy.
 func (n *Node) money(ctx context.Context, st *api.Status) error {
 	var e Earnings
 	if n.c.Rewards != nil {
@@ -213,8 +213,8 @@ func (n *Node) Unpin(_ context.Context, store auth.StoreID) error {
 	})
 }
 
-// Track has the node follow a datastore: its writers may push to it without a credential. The
-// origin is where it comes from, and may be empty.
+// Track makes the node track a datastore: its writers may push without a credential. origin is the
+// source of the datastore; it may be empty.
 func (n *Node) Track(_ context.Context, store auth.StoreID, origin string) error {
 	err := n.follow.change(func(tracked map[auth.StoreID]string, _ map[auth.StoreID]bool) {
 		tracked[store] = origin

@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// openModules puts the modules of Config.Stores beside the storage.
+// openModules adds the modules of Config.Stores to the storage.
 func (n *Node) openModules() error {
 	n.storage = n.c.Storage
 	if n.c.Stores == nil {
@@ -92,7 +92,7 @@ func (n *Node) mayTakeModule(ctx context.Context, store auth.StoreID) error {
 		auth.ErrForbidden)
 }
 
-// refuses says why the node takes no push of capsules of a datastore.
+// refuses returns an error if the node does not accept pushes of capsules of a datastore.
 func (n *Node) refuses(_ context.Context, store auth.StoreID, _ merkle.Hash) error {
 	if n.modules != nil && n.modules.Has(store) {
 		return fmt.Errorf("push of capsules of store %v, which is served from modules: %w", store,
@@ -101,7 +101,7 @@ func (n *Node) refuses(_ context.Context, store auth.StoreID, _ merkle.Hash) err
 	return nil
 }
 
-// received makes capsules of a module that was received, and hides what was revoked.
+// received serves a received module as capsules, and removes revoked content.
 func (n *Node) received(ctx context.Context, r server.Received) error {
 	switch {
 	case r.Event == server.EventRevocation:
@@ -112,14 +112,14 @@ func (n *Node) received(ctx context.Context, r server.Received) error {
 	return n.takeModule(ctx, r.Store, r.Root)
 }
 
-// revoked takes a module, or all of a datastore, out of what is served as capsules.
+// revoked stops serving a module, or all modules of a datastore, as capsules.
 func (n *Node) revoked(ctx context.Context, store auth.StoreID, module merkle.Hash) error {
 	var root merkle.Hash
 	if !module.IsZero() {
 		var err error
 		root, err = n.modules.Root(store, module)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it was never served so
+			return nil // it was never served as capsules
 		}
 		if err != nil {
 			return err
@@ -128,8 +128,8 @@ func (n *Node) revoked(ctx context.Context, store auth.StoreID, module merkle.Ha
 	return n.tiers.Revoke(ctx, store, root)
 }
 
-// takeModule serves a module as capsules. The module that the backend names as the head becomes
-// the head.
+// takeModule serves a module as capsules. If the module is the head in the backend, it becomes the
+// head.
 func (n *Node) takeModule(ctx context.Context, store auth.StoreID, module merkle.Hash) error {
 	n.taking.Lock()
 	defer n.taking.Unlock()
@@ -155,11 +155,11 @@ func (n *Node) takeModule(ctx context.Context, store auth.StoreID, module merkle
 	return nil
 }
 
-// reconcileEvery is the time between two looks at the heads of the stores.
+// reconcileEvery is the time between two runs of reconcile.
 const reconcileEvery = time.Minute
 
-// reconcile takes up the heads of stores that came otherwise than through this node, such as
-// while it did not run.
+// reconcile adds heads of stores that were not received by this process, for example while the node
+// was stopped.
 func (n *Node) reconcile(ctx context.Context) {
 	lister, ok := n.c.Stores.(server.Catalog)
 	if !ok {
@@ -197,7 +197,7 @@ func (n *Node) reconcileStore(ctx context.Context, store auth.StoreID) error {
 	return err
 }
 
-// watchStores runs reconcile at the start and again and again.
+// watchStores runs reconcile at the start and then periodically.
 func (n *Node) watchStores(ctx context.Context) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()

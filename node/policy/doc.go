@@ -1,8 +1,8 @@
-// Package policy decides what a node takes and keeps. It is pure: a decision follows from a
-// configuration, a candidate and a state, which the caller has looked up; only a scorer, when one
-// is configured, may ask something outside. It stands on node/economy.
+// Package policy decides what a node accepts and keeps. A decision is a pure function of a
+// configuration, a candidate and a state, which the caller supplies. Only a configured scorer may
+// use external services. The package builds on node/economy.
 //
-// The rules run in this order, and the first verdict holds:
+// The rules run in this order, and the first verdict is final:
 //
 //	 1  origin is local                               accept  local
 //	 2  a blacklist pattern matches                   reject  blacklisted
@@ -21,8 +21,8 @@
 // accept_all skips rules 6 to 10. A [Decision] has the result of every rule that ran, so that an
 // explanation and a decision cannot differ.
 //
-// A reward that is not known refuses nothing by rule 8. In selective mode it qualifies nothing
-// either: what no list names is then for the scorer, or is refused.
+// Rule 8 does not refuse a candidate with an unknown reward. In selective mode an unknown reward
+// does not qualify a candidate: if no list names it, the scorer decides, or it is refused.
 //
 // [ParseSettings] reads the dictionaries by which node operators describe a mode; [Archive],
 // [Cache] and [Selective] are modes of operation.

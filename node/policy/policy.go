@@ -24,17 +24,17 @@ const (
 	Fetch  Origin = "fetch"
 )
 
-// Candidate is a generation that the node may take, or has taken.
+// Candidate is a generation that the node may accept, or has accepted.
 type Candidate struct {
 	Store, Root economy.ID
-	// Handle is the name of the datastore as a source of handles confirms it, never the word of
-	// the caller who pushes; empty: none.
+	// Handle is the name of the datastore according to a source of handles, never according to the
+	// pushing caller; empty: none.
 	Handle      string
 	Tier        economy.Tier
 	Capsules    uint64
-	Size        uint64 // bytes that taking it would add
+	Size        uint64 // bytes that accepting it would add
 	Origin      Origin
-	Reward      *economy.Amount // expected for each day; nil: not known
+	Reward      *economy.Amount // expected for each day; nil: unknown
 	Bribe       economy.Amount  // for each day
 	Providers   int             // others that are known to hold it; above 32 counts as 32
 	Age         time.Duration   // of the generation
@@ -43,7 +43,7 @@ type Candidate struct {
 
 func (c Candidate) providers() int { return min(max(0, c.Providers), maxProviders) }
 
-// State is what the node knows besides.
+// State is the state of the node.
 type State struct {
 	Pinned  bool // the candidate's datastore: it is never evicted
 	Tracked bool
@@ -55,15 +55,15 @@ type State struct {
 	MaxPlots int    // negative: no limit
 	Accepted uint64 // bytes of what was accepted under this policy
 
-	Stored []Stored // what may make way
+	Stored []Stored // datastores that may be evicted
 }
 
-// Stored is a datastore that is stored and may make way for another.
+// Stored is a stored datastore that may be evicted for another.
 type Stored struct {
 	Store      economy.ID
 	Size       uint64
 	Pinned     bool
-	Providers  int // others that hold it
+	Providers  int // other nodes that hold it
 	LastAccess time.Time
 	Score      float64
 }
@@ -85,7 +85,7 @@ const (
 	CodeDefault         = "mode_default"
 )
 
-// Result is what one rule found.
+// Result is the result of one rule.
 type Result struct {
 	Rule    int    // its number in the package documentation
 	Name    string // of the rule
@@ -93,32 +93,32 @@ type Result struct {
 	Detail  string
 }
 
-// Verdict is what a rule says.
+// Verdict is the verdict of a rule.
 type Verdict string
 
 // The verdicts.
 const (
-	Passed   Verdict = "pass" // the next rule is asked
+	Passed   Verdict = "pass" // continue with the next rule
 	Accepted Verdict = "accept"
 	Rejected Verdict = "reject"
 	Skipped  Verdict = "skip"
 )
 
-// Decision is what is done with a candidate, and why.
+// Decision is the decision about a candidate, with its reasons.
 type Decision struct {
 	Accept bool
 	Code   string
 	Reason string        // for people
-	Target string        // where it goes: "l2", "l3" or "l4"; empty when it is rejected
-	TTL    time.Duration // dropped after so long without an access; 0: not
-	Score  *Score        // nil: no scorer was asked
-	Evict  []economy.ID  // what has to make way first
+	Target string        // destination: "l2", "l3" or "l4"; empty if it is rejected
+	TTL    time.Duration // dropped after this time without an access; 0: never
+	Score  *Score        // nil: no scorer was used
+	Evict  []economy.ID  // datastores to evict first
 	Trace  []Result      // of every rule that ran, in their order
-	// Warnings are names of what an operator should know: "reward_unknown", "scorer_failed".
+	// Warnings are names of conditions for the operator: "reward_unknown", "scorer_failed".
 	Warnings []string
 }
 
-// Explain returns the rules that ran and what they found, a line each.
+// Explain returns the rules that ran and their results, one line each.
 func (d Decision) Explain() string {
 	var b strings.Builder
 	for _, r := range d.Trace {
@@ -141,8 +141,8 @@ type rules struct {
 }
 
 // New returns the policy of a configuration. filters has the scorers by name, besides
-// HeuristicModel. A configuration whose scorer is not among them decides with Heuristic, and
-// Unresolved says so.
+// HeuristicModel. If the scorer of the configuration is not among them, the policy uses Heuristic,
+// and Unresolved returns the name.
 func New(c Config, filters map[string]Filter) (*Policy, error) {
 	made, err := newRules(c, filters)
 	if err != nil {
@@ -153,7 +153,7 @@ func New(c Config, filters map[string]Filter) (*Policy, error) {
 	return p, nil
 }
 
-// Replace makes p decide as other does from now on. Decisions that are under way end as they began.
+// Replace makes p use the configuration of other. Decisions in progress are not affected.
 func (p *Policy) Replace(other *Policy) { p.current.Store(other.current.Load()) }
 
 func newRules(c Config, filters map[string]Filter) (*rules, error) {
@@ -183,8 +183,7 @@ func newRules(c Config, filters map[string]Filter) (*rules, error) {
 // Config returns the configuration.
 func (p *Policy) Config() Config { return p.current.Load().config }
 
-// Unresolved returns the name of the scorer that the configuration names and that there is not;
-// empty: there is none such.
+// Unresolved returns the name of the configured scorer if it does not exist, and "" otherwise.
 func (p *Policy) Unresolved() string {
 	if now := p.current.Load(); now.unresolved {
 		return now.config.Filter
@@ -192,23 +191,21 @@ func (p *Policy) Unresolved() string {
 	return ""
 }
 
-// MayDrop reports whether a capsule may be dropped, as far as copies elsewhere go, when so many
-// other providers are known.
+// MayDrop reports whether the number of other known providers is enough to drop a capsule.
 func (p *Policy) MayDrop(providers int) bool { return p.current.Load().mayDrop(providers) }
 
 func (p *rules) mayDrop(providers int) bool { return providers >= p.config.MinProviders }
 
-// Expired reports whether something that was accessed last at a time is dropped for its age.
+// Expired reports whether the TTL of something last accessed at lastAccess has passed.
 func (p *Policy) Expired(lastAccess, now time.Time) bool {
 	ttl := p.Config().TTL
 	return ttl > 0 && now.Sub(lastAccess) >= ttl
 }
 
-// Reserve returns how many bytes of a storage are never given to candidates: a twentieth, and at
-// least 1 GiB.
+// Reserve returns the number of bytes of a storage that stay free: a twentieth, and at least 1 GiB.
 func Reserve(capacity uint64) uint64 { return max(capacity/20, 1<<30) }
 
-// Decide returns what is done with a candidate. Only the scorer sees ctx.
+// Decide decides about a candidate. Only the scorer uses ctx.
 func (p *Policy) Decide(ctx context.Context, c Candidate, s State) Decision {
 	r := &run{rules: p.current.Load(), ctx: ctx, c: c, s: s}
 	return r.decide([]rule{
@@ -219,8 +216,8 @@ func (p *Policy) Decide(ctx context.Context, c Candidate, s State) Decision {
 	})
 }
 
-// Review returns whether what is stored still qualifies: the decision without the rules about
-// room. The caller drops what does not, after a while and when MayDrop permits it.
+// Review decides whether stored content still qualifies: it is Decide without the rules about room.
+// The caller drops content that does not, after some time and if MayDrop permits it.
 func (p *Policy) Review(ctx context.Context, c Candidate, s State) Decision {
 	r := &run{rules: p.current.Load(), ctx: ctx, c: c, s: s}
 	return r.decide([]rule{
@@ -246,7 +243,7 @@ type rule struct {
 	ask    func() (v Verdict, code, detail string)
 }
 
-// notSkippable is the last rule that accept_all does not skip, but for the final one.
+// notSkippable is the last of the first rules, which accept_all does not skip.
 const notSkippable = 5
 
 func (r *run) decide(rules []rule) Decision {
@@ -273,7 +270,7 @@ func (r *run) decide(rules []rule) Decision {
 	return r.d
 }
 
-// target is where a candidate goes: one with a bribe is kept hot.
+// target returns the destination of a candidate. One with a bribe goes to fast storage.
 func (r *run) target() string {
 	if r.bribe(r.c) > 0 {
 		return "l2"
@@ -281,7 +278,7 @@ func (r *run) target() string {
 	return economy.Place{Tier: r.c.Tier}.Class(0).String()
 }
 
-// bribe is what counts of the bribe of a candidate.
+// bribe returns the bribe of a candidate, or 0 if bribes are not accepted.
 func (p *rules) bribe(c Candidate) economy.Amount {
 	if !p.config.AcceptBribes {
 		return 0
@@ -326,9 +323,9 @@ func (r *run) capacity() (Verdict, string, string) {
 		len(r.d.Evict))
 }
 
-// makeRoom plans what makes way for need bytes: in cache mode what was not accessed for longest, in
-// selective mode what scores lowest and clearly below the candidate. Nothing makes way in archive
-// mode, nothing that is pinned, and nothing that too few others hold.
+// makeRoom plans evictions for need bytes. In cache mode it evicts the least recently accessed, in
+// selective mode the lowest scores that are clearly below that of the candidate. It evicts nothing
+// in archive mode, nothing that is pinned, and nothing with too few other providers.
 func (r *run) makeRoom(need uint64) bool {
 	list := slices.DeleteFunc(slices.Clone(r.s.Stored), func(v Stored) bool {
 		return v.Pinned || v.Store == r.c.Store || !r.mayDrop(v.Providers)
@@ -381,7 +378,7 @@ func (r *run) selection() (Verdict, string, string) {
 	return Rejected, CodeNotWhitelisted, "no list names it"
 }
 
-// known reports whether there is anything to compare with the least reward.
+// known reports whether a reward or a bribe is known.
 func (r *run) known() bool { return r.c.Reward != nil || r.bribe(r.c) > 0 }
 
 func (r *run) tier() (Verdict, string, string) {
@@ -447,8 +444,8 @@ func (r *run) scorer() (Verdict, string, string) {
 		r.filter.Threshold)
 }
 
-// score rates the candidate, once. A scorer that failed, and whose failure decides, gives a score
-// without a model.
+// score rates the candidate, once. If the scorer failed and OnError decides, the score has no
+// model.
 func (r *run) score() Score {
 	if r.d.Score != nil {
 		return *r.d.Score

@@ -9,8 +9,8 @@ import (
 	"github.com/dig-network/digstore/node/economy"
 )
 
-// Features is what a scorer gets to know about a candidate. It is never content. The JSON form is
-// that of requests to scorers outside: amounts are numbers of DIG, ages are seconds.
+// Features are the inputs of a scorer about a candidate, without content. The JSON form is that of
+// requests to external scorers: amounts are numbers of DIG, ages are seconds.
 type Features struct {
 	Store       string          `json:"store_id"` // 64 hexadecimal digits
 	Handle      string          `json:"handle,omitempty"`
@@ -20,7 +20,7 @@ type Features struct {
 	Providers   int             `json:"providers"`
 	Reward      *economy.Amount `json:"expected_reward,omitempty"` // for each day; nil: not known
 	Bribe       economy.Amount  `json:"bribe_reward"`              // for each day
-	MinReward   economy.Amount  `json:"min_reward"`                // that the node asks for
+	MinReward   economy.Amount  `json:"min_reward"`                // minimum of the node
 	AgeSeconds  int64           `json:"age_seconds"`
 	Requests24h uint64          `json:"requests_24h"`
 }
@@ -31,15 +31,15 @@ type Score struct {
 	Model string
 }
 
-// Scorer rates candidates. Implementations are safe for concurrent use, and bound their time.
+// Scorer rates candidates. Implementations are safe for concurrent use and have a timeout.
 type Scorer interface {
 	Score(ctx context.Context, f Features) (Score, error)
 }
 
-// OnError says what a decision does when its scorer fails.
+// OnError is the action of a decision if its scorer fails.
 type OnError string
 
-// What may be done.
+// The actions.
 const (
 	UseHeuristic OnError = "heuristic" // rate with Heuristic; the default
 	Reject       OnError = "reject"
@@ -49,14 +49,14 @@ const (
 // Filter is a scorer with its settings.
 type Filter struct {
 	Scorer    Scorer
-	Threshold float64 // least rating that is accepted; 0: DefaultThreshold
+	Threshold float64 // minimum accepted rating; 0: DefaultThreshold
 	OnError   OnError // empty: UseHeuristic
 }
 
-// DefaultThreshold is that of a Filter which names none.
+// DefaultThreshold is the default of Filter.Threshold.
 const DefaultThreshold = 0.5
 
-// Heuristic is the scorer that is built in:
+// Heuristic is the built-in scorer:
 //
 //	0.35 r + 0.25 t + 0.20 s + 0.10 p + 0.10 a
 //	r = min(1, reward / (10 × max(least reward, 0.01 DIG)))
@@ -85,7 +85,7 @@ func (Heuristic) Score(_ context.Context, f Features) (Score, error) {
 	return Score{0.35*r + 0.25*t + 0.20*s + 0.10*p + 0.10*a, HeuristicModel}, nil
 }
 
-// Check returns nil when the value is from 0 to 1.
+// Check returns nil if the value is from 0 to 1.
 func (s Score) Check() error {
 	if math.IsNaN(s.Value) || s.Value < 0 || s.Value > 1 {
 		return fmt.Errorf("score %v, expected 0 to 1", s.Value)
@@ -93,7 +93,7 @@ func (s Score) Check() error {
 	return nil
 }
 
-// features returns what a scorer gets to know of c.
+// features returns the inputs of a scorer about c.
 func (p *rules) features(c Candidate) Features {
 	return Features{
 		Store: fmt.Sprintf("%x", c.Store[:]), Handle: c.Handle, Tier: c.Tier, Capsules: c.Capsules,

@@ -24,8 +24,8 @@ const (
 	Selective Mode = "selective" // what lists or a scorer choose
 )
 
-// Settings are a policy as an operator writes it. What is nil has the default of the mode. The
-// JSON names are the keys of the dictionaries.
+// Settings are a policy as an operator writes it. nil fields have the default of the mode. The JSON
+// names are the keys of the dictionaries.
 type Settings struct {
 	Mode         Mode            `json:"mode"` // empty: Selective
 	AcceptAll    *bool           `json:"accept_all"`
@@ -40,13 +40,13 @@ type Settings struct {
 	Compression  *string         `json:"compression"`
 	CacheSize    *string         `json:"cache_size"`
 
-	// Economic has what a node's configuration says besides.
+	// Economic has further keys of the node's configuration.
 	Economic Economic `json:"-"`
 }
 
-// Economic are the keys of the section economic that bear on decisions.
+// Economic are the keys of the section economic that affect decisions.
 type Economic struct {
-	MinReward    *economy.Amount // stands for Settings.MinReward where that is nil
+	MinReward    *economy.Amount // used if Settings.MinReward is nil
 	AcceptBribes *bool           // default: true
 }
 
@@ -76,8 +76,8 @@ const MaxSettings = 1 << 20
 var ErrSettings = errors.New("policy settings")
 
 // ParseSettings reads a dictionary, from { to }, with the keys of Settings. It is JSON in which
-// True, False and None may stand for true, false and null, as in Python. A key that is not known,
-// or given twice, is an error.
+// True, False and None may stand for true, false and null, as in Python. An unknown or duplicate
+// key is an error.
 func ParseSettings(text []byte) (Settings, error) {
 	if len(text) > MaxSettings {
 		return Settings{}, fmt.Errorf("%w: %d bytes, expected at most %d", ErrSettings, len(text),
@@ -175,7 +175,7 @@ type CacheSize struct {
 	Bytes   uint64
 }
 
-// Resolve returns the values that settings stand for. All errors are reported together; each names
+// Resolve returns the configuration with all defaults. All errors are reported together; each names
 // its key and matches ErrSettings.
 func (s Settings) Resolve() (Config, error) {
 	c := Config{Mode: s.Mode, AcceptBribes: true}
@@ -253,12 +253,12 @@ func (s Settings) Resolve() (Config, error) {
 }
 
 const (
-	maxProviders = 32 // the number of providers is hearsay: it counts up to here
+	maxProviders = 32 // the number of providers is unverified, so it is capped
 	maxTTLHours  = 24 * 366 * 100
 	maxSizeGB    = 1e9
 )
 
-// set takes a value that is there.
+// set copies a value that is not nil.
 func set[T any](to *T, from *T) {
 	if from != nil {
 		*to = *from

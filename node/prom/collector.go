@@ -31,7 +31,7 @@ type Collector struct {
 	plots    prometheus.Histogram
 	proofs   *prometheus.HistogramVec
 
-	// The histograms with the other names and units.
+	// The histograms with names without prefix.
 	seedRequests, seedPlots, seedProofs prometheus.Histogram
 }
 
@@ -39,7 +39,7 @@ var _ prometheus.Collector = (*Collector)(nil)
 
 var (
 	latencies = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	// durations are of plots, which take minutes.
+	// durations are buckets for plots, which take minutes.
 	durations = []float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400}
 	hourly    = decades(0.01, 1000)
 )
@@ -98,7 +98,7 @@ func (c *Collector) ObserveRequest(r api.Request) {
 	c.seedRequests.Observe(1000 * r.Duration.Seconds())
 }
 
-// ObservePlot counts a plot that was written in a time.
+// ObservePlot counts a written plot and its duration.
 func (c *Collector) ObservePlot(took time.Duration) {
 	c.plots.Observe(took.Seconds())
 	if took > 0 {
@@ -106,7 +106,7 @@ func (c *Collector) ObservePlot(took time.Duration) {
 	}
 }
 
-// ObserveProof counts a proof that took a time. kind is the type of the challenge; it has few
+// ObserveProof counts a proof and its duration. kind is the type of the challenge; it must have few
 // values.
 func (c *Collector) ObserveProof(kind string, took time.Duration) {
 	c.proofs.WithLabelValues(kind).Observe(took.Seconds())
@@ -161,7 +161,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// A sample is a snapshot with the rates that follow from it and the one before.
+// A sample is a snapshot with the rates since an earlier one.
 type sample struct {
 	*Snapshot
 	cpu, disk *float64 // cores that are busy, bytes a second; nil: not known
@@ -181,15 +181,15 @@ func (c *Collector) snapshot(ctx context.Context) (*sample, error) {
 	return &sample{s, cpu, disk}, nil
 }
 
-// rates are how fast counters of the process grow.
+// rates computes the rates of counters of the process.
 type rates struct {
 	mu        sync.Mutex
-	base      Process // at the begin of the window
+	base      Process // at the beginning of the window
 	at        time.Time
 	cpu, disk *float64
 }
 
-// window is the least time over which a rate is measured.
+// window is the minimum time over which a rate is measured.
 const window = 10 * time.Second
 
 // of returns the rates of the last window.

@@ -1,7 +1,7 @@
 // Package prom exports the metrics of a node to Prometheus. A [Collector] reads a [Snapshot] at
-// each scrape, and has histograms of what the node reports while it works.
+// each scrape, and has histograms of observations by the node.
 //
-// The names start with dig_ and have base units, as the conventions of Prometheus demand:
+// The names start with dig_ and use base units, by the conventions of Prometheus:
 //
 //	dig_storage_used_bytes                gauge      dig_storage_capacity_bytes   gauge
 //	dig_capsules                          gauge      dig_capsules_stored_total    counter

@@ -7,8 +7,8 @@ import (
 	"github.com/dig-network/digstore/node/economy"
 )
 
-// A Snapshot is the state of a node at one moment. Counters count since the start. What is not
-// known is zero, or nil where it says so.
+// A Snapshot is the state of a node at one moment. Counters count since the start. An unknown value
+// is zero, or nil where noted.
 type Snapshot struct {
 	StorageUsed     int64 // bytes
 	StorageCapacity int64 // bytes; 0: not known
@@ -38,7 +38,7 @@ type Snapshot struct {
 	Started          time.Time
 }
 
-// Process is what the system says about the process. What is not known is nil.
+// Process has measurements of the process by the system. An unknown value is nil.
 type Process struct {
 	CPU         *float64 // seconds of all cores
 	Cores       int
@@ -54,8 +54,7 @@ type Source func(ctx context.Context) (*Snapshot, error)
 // terabyte is the unit of earnings_per_tb.
 const terabyte = 1e12
 
-// perTB returns the earnings of the last day for each terabyte that is used, and false when they
-// are not known.
+// perTB returns the earnings of the last day per terabyte used, or false if they are unknown.
 func (s *Snapshot) perTB() (float64, bool) {
 	if s.EarnedLastDay == nil || s.StorageUsed <= 0 {
 		return 0, false

@@ -11,7 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// A metric is one name, and how its values follow from a sample.
+// A metric is a name and a function that computes its values from a sample.
 type metric struct {
 	name, help string
 	kind       prometheus.ValueType
@@ -134,8 +134,8 @@ var seedTable = []metric{
 	}},
 }
 
-// SeedValues returns the fourteen metrics without prefix as numbers: of histograms the mean since
-// the start. One without a value is nil.
+// SeedValues returns the fourteen metrics without prefix as numbers: for histograms the mean since
+// the start, and nil if there is no value.
 func (c *Collector) SeedValues(ctx context.Context) (map[string]*float64, error) {
 	s, err := c.snapshot(ctx)
 	if err != nil {

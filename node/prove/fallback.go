@@ -10,27 +10,27 @@ import (
 	"github.com/dig-network/digstore/capsule"
 )
 
-// DefaultRetry is how long a device that failed is not asked.
+// DefaultRetry is how long a failed device is not used.
 const DefaultRetry = time.Minute
 
 // ErrWrong: a device returned a nonce that does not have the work.
 var ErrWrong = errors.New("nonce does not have the work")
 
-// Fallback is a capsule.Worker that asks a device first, and the CPU when that fails. Both find the
-// lowest nonce, so that the answer is the same. Its fields may be changed until the first call of a
+// Fallback is a capsule.Worker that uses a device first, and the CPU if the device fails. Both find
+// the lowest nonce, so the result is the same. Its fields may be changed until the first call of a
 // method. It is safe for concurrent use and must not be copied after its first use.
 type Fallback struct {
 	Device capsule.Worker // required
 	CPU    capsule.Worker // nil: a capsule.CPUWorker on all cores
-	// Retry is how long a device that failed is not asked: 0 means DefaultRetry.
+	// Retry is how long a failed device is not used: 0 means DefaultRetry.
 	Retry time.Duration
-	// Failed, when not nil, is called when the device fails.
+	// Failed, if not nil, is called when the device fails.
 	Failed func(err error)
 	Now    func() time.Time // nil: time.Now
 
 	once sync.Once
 	mu   sync.Mutex
-	off  time.Time // until when the device is not asked
+	off  time.Time // the device is not used until this time
 }
 
 var _ capsule.Worker = (*Fallback)(nil)
@@ -49,7 +49,7 @@ func (f *Fallback) init() {
 	})
 }
 
-// Name implements capsule.Worker: the name of what is asked now.
+// Name implements capsule.Worker: the name of the worker in use.
 func (f *Fallback) Name() string {
 	f.init()
 	if f.healthy() {

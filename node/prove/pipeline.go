@@ -13,35 +13,35 @@ import (
 
 // Errors of a Pipeline, besides those of its Answerer.
 var (
-	// ErrBusy: as many challenges are answered and wait as may.
+	// ErrBusy: too many challenges are running and waiting.
 	ErrBusy = errors.New("too many challenges at once")
 	// ErrPanic: making a proof panicked. It is capsule.ErrPanic.
 	ErrPanic = capsule.ErrPanic
 )
 
-// Answerer answers challenges. *capsule.Responder is one.
+// Answerer answers challenges. *capsule.Responder implements it.
 type Answerer interface {
 	Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundle, error)
 }
 
 // Options are the settings of New. nil and the zero value are the defaults.
 type Options struct {
-	// Workers is how many challenges are answered at once: 0 means the number of CPUs.
+	// Workers is the number of challenges answered at once: 0 means the number of CPUs.
 	Workers int
-	// Queue is how many challenges wait for that: 0 means four times Workers, negative none.
+	// Queue is the number of challenges that may wait: 0 means four times Workers, negative none.
 	Queue int
 }
 
 // Stats are counts since the Pipeline was made.
 type Stats struct {
-	Running  int // challenges that are being answered now
+	Running  int // challenges being answered
 	Waiting  int
 	Answered uint64
-	Failed   uint64 // with any error but ErrBusy
+	Failed   uint64 // with any error except ErrBusy
 	Busy     uint64
 }
 
-// Pipeline answers challenges, at most so many at once. It starts no goroutine and is safe for
+// Pipeline answers a bounded number of challenges at once. It starts no goroutine and is safe for
 // concurrent use.
 type Pipeline struct {
 	answerer Answerer
@@ -54,7 +54,7 @@ type Pipeline struct {
 
 var _ Answerer = (*Pipeline)(nil)
 
-// New returns a Pipeline in front of a.
+// New returns a Pipeline that wraps a.
 func New(a Answerer, o *Options) *Pipeline {
 	var d Options
 	if o != nil {
@@ -73,8 +73,9 @@ func New(a Answerer, o *Options) *Pipeline {
 		slots: make(chan struct{}, d.Workers)}
 }
 
-// Answer answers a challenge when its turn comes. The error is that of ctx when this ends before,
-// ErrBusy without waiting when too many wait, and else the Answerer's.
+// Answer answers a challenge, after waiting for a slot. If ctx ends first, the error is that of
+// ctx. If too many challenges wait, the error is ErrBusy, without waiting. Other errors are the
+// Answerer's.
 func (p *Pipeline) Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundle, error) {
 	select {
 	case p.admitted <- struct{}{}:

@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/node/storage"
 )
 
-// state is what the node has of a datastore when a push comes.
+// state is the state of a datastore at the time of a push.
 type state struct {
 	head    *storage.Generation // nil: none
 	meta    storage.Meta        // of head
@@ -45,8 +45,8 @@ func (m *Manager) look(ctx context.Context, store auth.StoreID) (state, error) {
 	return st, nil
 }
 
-// authorize applies the rules about statements and credentials. It fills in the writer that the
-// statement leaves out.
+// authorize applies the rules about statements and credentials. It sets the writer if the statement
+// has none.
 func (m *Manager) authorize(ctx context.Context, p *Push, st state) error {
 	if p.Signed {
 		if err := m.checkStatement(ctx, p, st); err != nil {
@@ -93,7 +93,7 @@ func (m *Manager) checkStatement(ctx context.Context, p *Push, st state) error {
 	return m.mayWrite(ctx, p.Manifest.Store, writer, st)
 }
 
-// writer returns the key that a statement is checked under.
+// writer returns the key with which a statement is verified.
 func (m *Manager) writer(ctx context.Context, p *Push, st state) (auth.PublicKey, error) {
 	if !p.Manifest.Writer.IsZero() {
 		return p.Manifest.Writer, nil
@@ -115,7 +115,7 @@ func (m *Manager) writer(ctx context.Context, p *Push, st state) (auth.PublicKey
 		p.Manifest.Store, ErrUnknownWriter)
 }
 
-// mayWrite returns nil when a key whose signature holds may write the datastore.
+// mayWrite returns nil if a key may write the datastore. The signature was verified.
 func (m *Manager) mayWrite(
 	ctx context.Context, store auth.StoreID, key auth.PublicKey, st state,
 ) error {
@@ -153,8 +153,8 @@ func (c Credential) allows(store auth.StoreID, handle string) bool {
 	return false
 }
 
-// order returns nil when the generation may become the head, with done set when it is the head
-// already. A push without a statement gets its number here.
+// order returns nil if the generation may become the head. done says that it is the head already.
+// order sets the number of a push without a statement.
 func (m *Manager) order(p *Push, st state) (done bool, err error) {
 	man := p.Manifest
 	if st.head == nil {
@@ -189,7 +189,7 @@ func (m *Manager) order(p *Push, st state) (done bool, err error) {
 	return false, nil
 }
 
-// complete computes the chunk roots of inline content and holds the manifest against its root.
+// complete computes the chunk roots of inline content and checks the manifest against its root.
 func complete(p *Push) error {
 	man := p.Manifest
 	if p.LeafCount != uint64(len(man.Capsules)) {
@@ -218,7 +218,7 @@ func complete(p *Push) error {
 	return nil
 }
 
-// meta returns what is kept beside the manifest of a push.
+// meta returns the metadata to store with the manifest of a push.
 func (m *Manager) meta(p *Push, retain time.Time) storage.Meta {
 	meta := storage.Meta{Origin: storage.Push, Unattested: !p.Signed, Bribe: p.Bribe,
 		Received: uint64(m.opt.Now().Unix()), Generation: p.Manifest.Generation,

@@ -1,13 +1,12 @@
-// Package push decides whether a node takes what callers push to it, and takes it: a [Manager]
-// knows who may write a datastore, asks the policy, keeps upload sessions for content that did
-// not come with the push, and commits the generation to a storage. How a push travels is for
-// package api.
+// Package push decides whether a node accepts a push, and executes it. A [Manager] checks whether
+// the caller may write the datastore, asks the policy, has upload sessions for content that is not
+// in the push, and commits the generation to a storage. The wire format is in package api.
 //
 // # Who may push
 //
-// A datastore is tracked when the node follows it: its operator says so, or its head carries a
-// root statement (capsule.RootStatement). The rules are asked in this order, and the first that
-// refuses is the answer:
+// A datastore is tracked when the node follows it: its operator says so, or its head carries a root
+// statement (capsule.RootStatement). The rules are checked in this order, and the first refusal is
+// the result:
 //
 //	statement, key neither named nor known       ErrUnknownWriter
 //	statement that does not verify               auth.ErrSignature
@@ -18,14 +17,14 @@
 //	stored for another credential, no statement  auth.ErrForbidden
 //	the policy                                   Result.Accepted is false
 //
-// So a credential gives room on the node and never the right to write a datastore, and a writer's
-// key gives that right and never room on a node that does not track the datastore. Where nothing
-// else says who may write a datastore, it is the key of the first statement that was taken.
+// So a credential grants space on the node and never the right to write a datastore. A writer's key
+// grants that right, and space only on a node that tracks the datastore. If no source has the
+// writers of a datastore, the writer is the key of the first accepted statement.
 //
 // # Sessions
 //
-// Content comes before its generation. What a push does not bring and the node does not hold is
-// uploaded in a session, which ends at its commit, when it is aborted, or ten minutes after its
-// last upload. Then what was staged for it is discarded, as it is after a restart: sessions are
-// kept in memory alone.
+// Content is stored before its generation. Content that is neither in the push nor at the node is
+// uploaded in a session. A session ends when it is committed or aborted, or ten minutes after its
+// last upload. Then its staged content is discarded. Sessions are only in memory, so a restart ends
+// them too.
 package push

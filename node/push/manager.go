@@ -19,8 +19,8 @@ import (
 	"github.com/dig-network/digstore/node/storage"
 )
 
-// A Manager takes pushes. It is safe for concurrent use; New makes one. It starts no goroutine:
-// Expire ends the sessions that are too old.
+// A Manager accepts pushes. It is safe for concurrent use; New makes one. It starts no goroutine:
+// the caller calls Expire periodically.
 type Manager struct {
 	opt Options
 
@@ -33,13 +33,13 @@ type Manager struct {
 	stores   map[auth.StoreID]*storeLock
 }
 
-// storeLock makes one change of a datastore at a time.
+// storeLock serializes changes of a datastore.
 type storeLock struct {
 	mu   sync.Mutex
 	uses int
 }
 
-// session is a push whose content is not all here.
+// session is a push with missing content.
 type session struct {
 	push    *Push
 	caller  string
@@ -51,7 +51,7 @@ type session struct {
 	busy    bool      // it is being committed
 }
 
-// New returns a Manager. It discards nothing: see Recover.
+// New returns a Manager. It does not discard old staged content: see Recover.
 func New(o Options) (*Manager, error) {
 	if o.Storage == nil || o.Find == nil {
 		return nil, errors.New("new push manager: Storage and Find are required")
@@ -61,8 +61,8 @@ func New(o Options) (*Manager, error) {
 		stores: map[auth.StoreID]*storeLock{}}, nil
 }
 
-// Recover discards the content that no generation names: what sessions have left that ended with
-// the process. It must not run while there are sessions. It returns how many bytes were discarded.
+// Recover discards content that no generation names, left by sessions of an earlier process. It
+// must not run while there are sessions. It returns the number of bytes discarded.
 func (m *Manager) Recover(ctx context.Context) (int64, error) {
 	lister, ok := m.opt.Storage.(storage.OrphanLister)
 	if !ok {
@@ -104,7 +104,7 @@ func (m *Manager) lock(store auth.StoreID) func() {
 	}
 }
 
-// Push decides about a push and takes it. It owns p.
+// Push decides about a push and executes it. It owns p.
 func (m *Manager) Push(ctx context.Context, p *Push) (*Result, error) {
 	man := p.Manifest
 	defer m.lock(man.Store)()
@@ -132,7 +132,7 @@ func (m *Manager) Push(ctx context.Context, p *Push) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if done && absent == 0 { // else the push brings back what was lost
+	if done && absent == 0 { // otherwise the push restores lost content
 		return &Result{Accepted: true, Stored: m.opt.Now()}, nil
 	}
 	decision := m.opt.Decide(ctx, Candidate{Store: merkle.Hash(man.Store), Root: man.Root,
@@ -151,7 +151,7 @@ func (m *Manager) Push(ctx context.Context, p *Push) (*Result, error) {
 	return m.take(ctx, p, missing, adds, retain)
 }
 
-// caller returns who a push counts for.
+// caller returns the caller to which a push is charged.
 func caller(p *Push, st state) Caller {
 	c := Caller{Credential: p.By.Name}
 	if st.tracked {
@@ -160,9 +160,9 @@ func caller(p *Push, st state) Caller {
 	return c
 }
 
-// missing returns the capsules whose content is neither in the push nor here, how many are not
-// here, and how many bytes the push adds. A capsule that is here under its hash must be the one that the push describes:
-// a false chunk root would make good content look damaged.
+// missing returns the capsules whose content is neither in the push nor at the node, how many are
+// not at the node, and how many bytes the push adds. If the node has content of the hash, the
+// descriptors must agree, because a false chunk root would make good content look damaged.
 func (m *Manager) missing(p *Push) (missing []uint32, absent int, adds int64, err error) {
 	seen := map[merkle.Hash]bool{}
 	for _, d := range p.Manifest.Capsules {
@@ -188,7 +188,7 @@ func (m *Manager) missing(p *Push) (missing []uint32, absent int, adds int64, er
 	return missing, absent, adds, nil
 }
 
-// room returns nil when there is room for what a push adds.
+// room returns nil if there is room for adds bytes.
 func (m *Manager) room(ctx context.Context, p *Push, adds int64) error {
 	if max := p.By.MaxBytes; max > 0 {
 		used := int64(0)
@@ -213,8 +213,8 @@ func (m *Manager) room(ctx context.Context, p *Push, adds int64) error {
 	return nil
 }
 
-// take stages what came with a push, and commits it or opens a session for the rest. The caller
-// holds the lock of the datastore.
+// take stages the inline content of a push, and commits it or opens a session for the rest. The
+// caller holds the lock of the datastore.
 func (m *Manager) take(
 	ctx context.Context, p *Push, missing []uint32, adds int64, retain time.Time,
 ) (*Result, error) {
@@ -298,7 +298,7 @@ func (m *Manager) stage(ctx context.Context, p *Push) error {
 	return nil
 }
 
-// fetch gets missing content from the sources of a push, and returns what is missing still.
+// fetch fetches missing content from the sources of a push, and returns what is still missing.
 func (m *Manager) fetch(ctx context.Context, p *Push, s *session, missing []uint32) []uint32 {
 	var left []uint32
 	for _, i := range missing {
@@ -314,11 +314,11 @@ func (m *Manager) fetch(ctx context.Context, p *Push, s *session, missing []uint
 	return left
 }
 
-// maxUploads is how many uploads of one session run at the same time: each holds a copy of a capsule.
+// maxUploads is the limit of concurrent uploads of one session. Each holds a capsule in memory.
 const maxUploads = 8
 
-// Upload takes the content of a capsule of a session. Content that does not match is
-// capsule.ErrContentMismatch, and may be sent again. size is that of body as announced.
+// Upload stores the content of a capsule of a session. If the content does not match, the error is
+// capsule.ErrContentMismatch, and it may be sent again. size is the announced length of body.
 func (m *Manager) Upload(
 	ctx context.Context, id string, index uint32, size int64, body io.Reader,
 ) error {
@@ -358,7 +358,7 @@ func (m *Manager) Upload(
 			}
 		}
 	}
-	ended := m.sessions[id] != s // while the content came
+	ended := m.sessions[id] != s // during the upload
 	last := s.uploads == 0
 	m.mu.Unlock()
 	if ended && last {
@@ -415,9 +415,9 @@ func (m *Manager) Commit(ctx context.Context, id string) (*Result, error) {
 }
 
 // finish commits the generation of a session, and ends it. The caller holds the lock of the
-// datastore. After an error that may pass, such as that of a disk, the session goes on.
+// datastore. After a temporary error, such as that of a disk, the session continues.
 func (m *Manager) finish(ctx context.Context, id string, s *session) (*Result, error) {
-	ctx = context.WithoutCancel(ctx) // a commit is not broken off
+	ctx = context.WithoutCancel(ctx) // a commit is not interrupted
 	p := s.push
 	err := m.fill(ctx, p)
 	if err != nil {
@@ -433,7 +433,7 @@ func (m *Manager) finish(ctx context.Context, id string, s *session) (*Result, e
 	}
 	g := &storage.Generation{Manifest: &man, Meta: meta, Head: true}
 	err = m.opt.Storage.Commit(ctx, g)
-	if errors.Is(err, fs.ErrNotExist) { // what was held when the session began was removed
+	if errors.Is(err, fs.ErrNotExist) { // held content was removed since the session began
 		m.end(ctx, id)
 		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
@@ -456,7 +456,7 @@ func (m *Manager) retry(s *session) {
 	s.last = m.opt.Now()
 }
 
-// fill puts content that the node holds elsewhere into the storage.
+// fill copies content that the node holds elsewhere into the storage.
 func (m *Manager) fill(ctx context.Context, p *Push) error {
 	if m.opt.Fill == nil {
 		return nil
@@ -488,8 +488,8 @@ func (m *Manager) Abort(ctx context.Context, id string) error {
 	return nil
 }
 
-// end takes a session out and discards what only it needs, unless an upload is under way, which
-// then does that. It reports whether there was one.
+// end removes a session and discards content that only it needs. If an upload is in progress, the
+// upload discards it. end reports whether the session existed.
 func (m *Manager) end(ctx context.Context, id string) bool {
 	m.mu.Lock()
 	s := m.sessions[id]
@@ -508,8 +508,8 @@ func (m *Manager) end(ctx context.Context, id string) bool {
 	return true
 }
 
-// release discards the content that only an ended session relies on. What a generation names
-// stays: the storage knows that.
+// release discards the content that only an ended session relies on. The storage keeps content that
+// a generation names.
 func (m *Manager) release(ctx context.Context, s *session) {
 	m.mu.Lock()
 	var unused []merkle.Hash
@@ -520,11 +520,11 @@ func (m *Manager) release(ctx context.Context, s *session) {
 		}
 	}
 	m.mu.Unlock()
-	// What cannot be discarded now is found by Recover.
+	// Recover discards what remains after an error.
 	m.opt.Storage.Discard(ctx, unused)
 }
 
-// Expire ends the sessions whose last upload is too long ago, and returns how many.
+// Expire ends the sessions whose last upload is older than SessionIdle, and returns how many.
 func (m *Manager) Expire(ctx context.Context) int {
 	now := m.opt.Now()
 	var old []string
@@ -541,7 +541,7 @@ func (m *Manager) Expire(ctx context.Context) int {
 	return len(old)
 }
 
-// Close ends all sessions, and has Push refuse.
+// Close ends all sessions. Push returns ErrClosed afterwards.
 func (m *Manager) Close(ctx context.Context) {
 	m.mu.Lock()
 	m.closed = true
@@ -556,7 +556,7 @@ func (m *Manager) Close(ctx context.Context) {
 	}
 }
 
-// Stats are the sessions there are, and the bytes that they may stage.
+// Stats returns the number of sessions, and the bytes that they may stage.
 func (m *Manager) Stats() (sessions int, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

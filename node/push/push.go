@@ -19,7 +19,7 @@ var (
 	ErrUnknownWriter = errors.New("writer of the datastore is not known")
 	ErrNotWriter     = errors.New("key may not write the datastore")
 	ErrUnauthorized  = errors.New("credential required")
-	// ErrConflict: the head is another root than the push expects.
+	// ErrConflict: the head is not the parent of the push.
 	ErrConflict = errors.New("another root is the head")
 	// ErrStale: the generation is older than the head.
 	ErrStale = errors.New("generation is older than the head")
@@ -29,17 +29,17 @@ var (
 	ErrMissing = errors.New("content is missing")
 	// ErrBusy: there are too many sessions, or uploads of one session.
 	ErrBusy = errors.New("too many uploads")
-	// ErrUnavailable: the source that knows who may write does not answer.
+	// ErrUnavailable: the source of writers does not answer.
 	ErrUnavailable = errors.New("source of writers is not available")
 	// ErrClosed: the Manager is closed.
 	ErrClosed = errors.New("push manager is closed")
 )
 
-// A Credential is what a caller has shown to be known to the node. The zero value is none.
+// A Credential is the verified credential of a caller. The zero value is none.
 type Credential struct {
 	Name     string
-	Owner    bool     // it is the operator's own
-	MaxBytes int64    // that it may keep here; 0: no limit
+	Owner    bool     // the operator's own credential
+	MaxBytes int64    // quota; 0: no limit
 	Stores   []string // patterns of handles and ids that it may push; empty: all
 }
 
@@ -50,31 +50,31 @@ type Push struct {
 	Manifest  *capsule.Manifest
 	Signed    bool                 // the push has a statement
 	LeafCount uint64               // as the caller says
-	Leaves    []merkle.Hash        // as the caller says; nil: it does not
-	Inline    map[uint32][]byte    // content that came with the push, by index
+	Leaves    []merkle.Hash        // according to the caller; nil: not given
+	Inline    map[uint32][]byte    // content in the push, by index
 	Bribe     merkle.Hash          // the bribe distributor; zero: none
 	Handle    string               // empty: none
-	Sources   []string             // where missing content may be fetched from
+	Sources   []string             // sources of missing content
 	By        Credential           // zero: none that is valid
 	Identity  auth.PublicKey       // that signed the request; zero: none that is valid
-	Charge    func(c Caller) error // is called once the caller is known; nil: nothing is charged
+	Charge    func(c Caller) error // called when the caller is known; nil: nothing is charged
 }
 
-// A Caller says who a push counts for. Both are zero for a caller that nothing is known about.
+// A Caller is the caller to which a push is charged. Both fields are zero for an unknown caller.
 type Caller struct {
 	Writer     auth.PublicKey // of a tracked datastore
 	Identity   auth.PublicKey // that signed a push to a tracked datastore
 	Credential string
 }
 
-// A Result is the answer to a push that was not refused as invalid.
+// A Result is the result of a valid push.
 type Result struct {
 	Accepted bool
-	Code     string    // of the policy when it was not accepted
+	Code     string    // reason of the policy if it was not accepted
 	Stored   time.Time // when everything is expected to be stored; zero: not accepted
-	Retain   time.Time // until when it is kept; zero: no end
-	Upload   *Upload   // content that is missing; nil: the generation is committed
-	// Peers are the nodes that were told in this call.
+	Retain   time.Time // kept until this time; zero: no limit
+	Upload   *Upload   // missing content; nil: the generation is committed
+	// Peers are the nodes notified in this call.
 	Peers []auth.NodeID
 }
 
@@ -85,59 +85,59 @@ type Upload struct {
 	Expires time.Time
 }
 
-// Access knows who may write datastores. Implementations are safe for concurrent use.
+// Access decides who may write datastores. Implementations are safe for concurrent use.
 type Access interface {
 	// MayWrite returns nil when the key may write the datastore. auth.ErrForbidden means that the
-	// writers are known and the key is not among them, fs.ErrNotExist that nothing is known about
-	// the datastore. With any other error nothing can be said now.
+	// writers are known and the key is not among them, fs.ErrNotExist that the writers are unknown.
+	// Any other error is temporary.
 	MayWrite(ctx context.Context, store auth.StoreID, key auth.PublicKey) error
-	// Owner returns the owner's key. fs.ErrNotExist means that it is not known.
+	// Owner returns the owner's key. fs.ErrNotExist means that it is unknown.
 	Owner(ctx context.Context, store auth.StoreID) (auth.PublicKey, error)
 }
 
-// A Candidate is a push that the policy is asked about.
+// A Candidate is a push for the policy to decide about.
 type Candidate struct {
 	Store, Root merkle.Hash
-	Handle      string // as the push names it
+	Handle      string // according to the push
 	Owner       bool   // the credential is the operator's
 	Tracked     bool
 	Capsules    int
 	Size        int64 // bytes of all capsules
-	Adds        int64 // bytes that are not here yet
+	Adds        int64 // bytes not yet at the node
 	Bribe       merkle.Hash
 }
 
-// Options are what a Manager works with.
+// Options are the parts and the settings of a Manager.
 type Options struct {
 	Storage storage.Storage // required
-	// Find returns what the node holds with a hash, wherever that is. Absence is fs.ErrNotExist.
-	// Required.
+	// Find returns the descriptor of content that the node holds anywhere. The error is
+	// fs.ErrNotExist if it does not. Required.
 	Find func(hash merkle.Hash) (capsule.Descriptor, error)
-	// Fill puts content that Find has found, and the storage does not hold, into the storage.
-	// nil: there is none such.
+	// Fill copies content that Find has found outside of the storage into the storage. nil: there
+	// is none.
 	Fill func(ctx context.Context, d capsule.Descriptor) error
 	// Fetch fetches a capsule from the sources that a push names. nil: they are not used.
 	Fetch func(ctx context.Context, sources []string, store auth.StoreID,
 		d capsule.Descriptor) error
-	// Access knows who may write. nil: only the keys of statements that were taken.
+	// Access decides who may write. nil: only the keys of accepted statements.
 	Access Access
-	// Tracked reports whether the operator has the node follow a datastore. nil: none.
+	// Tracked reports whether the operator tracks a datastore. nil: none.
 	Tracked func(store auth.StoreID) bool
-	// Refuses returns why the node does not take pushes to a datastore. nil: it takes them.
+	// Refuses returns an error if the node does not accept pushes to a datastore. nil: it accepts
+	// all.
 	Refuses func(ctx context.Context, store auth.StoreID, root merkle.Hash) error
 	// Decide asks the policy. nil: everything is accepted.
 	Decide func(ctx context.Context, c Candidate) policy.Decision
-	// Committed is called after a generation was committed, and returns the nodes that were told.
-	// nil: nothing is done.
+	// Committed is called after a generation was committed, and returns the notified nodes. nil: no
+	// call.
 	Committed func(ctx context.Context, g *storage.Generation) []auth.NodeID
-	// Used returns the bytes that a credential keeps. nil: limits of credentials do not count
-	// what is committed.
+	// Used returns the bytes stored for a credential. nil: quotas do not count committed content.
 	Used func(credential string) int64
 
 	MaxSessions    int           // default 256
 	MaxPerCaller   int           // sessions of one credential, or of one writer. Default 16
 	MaxStagedBytes int64         // of all sessions. Default 64 GiB
-	MaxCapsules    int           // that the manifests of all sessions list. Default 524,288
+	MaxCapsules    int           // in the manifests of all sessions. Default 524,288
 	SessionIdle    time.Duration // default 10 minutes
 	Now            func() time.Time
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/dig-network/digstore/node/policy"
 )
 
-// maxCached is how many ratings a Cached keeps.
+// maxCached is the number of ratings in a Cached.
 const maxCached = 4096
 
-// Cached is a policy.Scorer that keeps the ratings of another for a time. A rating is kept for the
-// datastore, its handle, tier and size; changes of what is measured, such as the number of
-// requests, count when the time is over. Failures are not kept. NewCached makes one.
+// Cached is a policy.Scorer that caches the ratings of another for a time. The key is the datastore
+// with its handle, tier and size. Changes of other features, such as the number of requests, take
+// effect when the time is over. Failures are not cached. NewCached makes one.
 type Cached struct {
 	scorer policy.Scorer
 	ttl    time.Duration
@@ -43,7 +43,7 @@ type CachedOptions struct {
 	Now func() time.Time // default: time.Now
 }
 
-// NewCached returns a scorer in front of another.
+// NewCached returns a cache of the ratings of s.
 func NewCached(s policy.Scorer, ttl time.Duration, o *CachedOptions) *Cached {
 	scores, err := simplelru.NewLRU[cacheKey, cachedScore](maxCached, nil)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package scorer has scorers outside of the program, for package policy: [HTTP] asks a service,
-// [Exec] runs a program. Both send what node/PROTOCOL.md 1 says, and never content. [Cached] keeps
+// Package scorer has external scorers for package policy: [HTTP] calls a service, [Exec] runs a
+// program. The format of both is in node/PROTOCOL.md 1; they never send content. [Cached] caches
 // ratings for a time.
 package scorer

@@ -13,13 +13,13 @@ import (
 	"github.com/dig-network/digstore/node/policy"
 )
 
-// maxRunning is how many programs of one Exec run at once.
+// maxRunning is the limit of concurrent programs of one Exec.
 const maxRunning = 2
 
 // Exec is a policy.Scorer that runs a program for each rating: no shell, the features on standard
-// input, one line of JSON on standard output. Its environment has PATH alone. After two seconds
-// the program is killed, where the system permits with all programs that it has started. At most
-// two run at once; others wait. NewExec makes one.
+// input, one line of JSON on standard output. Its environment has only PATH. After two seconds the
+// program is killed, on Unix with its process group. At most two run at once; others wait. NewExec
+// makes one.
 type Exec struct {
 	argv    []string
 	path    string // of the environment
@@ -51,7 +51,7 @@ func NewExec(argv []string, o *ExecOptions) (*Exec, error) {
 	return s, nil
 }
 
-// Score implements policy.Scorer. Waiting for other ratings counts as time.
+// Score implements policy.Scorer. The timeout includes waiting for other ratings.
 func (s *Exec) Score(ctx context.Context, f policy.Features) (policy.Score, error) {
 	input, err := encode(f)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Exec) run(ctx context.Context, input []byte) ([]byte, error) {
 	cmd.Stdin = bytes.NewReader(input)
 	out := &bounded{max: MaxAnswer}
 	cmd.Stdout = out
-	cmd.WaitDelay = 100 * time.Millisecond // for what keeps the output open
+	cmd.WaitDelay = 100 * time.Millisecond // for child processes that keep the output open
 	ownGroup(cmd)
 	cmd.Cancel = func() error { return killGroup(cmd) }
 	err := cmd.Run()
@@ -100,7 +100,7 @@ func (s *Exec) run(ctx context.Context, input []byte) ([]byte, error) {
 // errLong is the error of a write beyond the bound.
 var errLong = errors.New("output is too long")
 
-// bounded keeps what is written, up to a bound.
+// bounded is a buffer with a limit.
 type bounded struct {
 	bytes.Buffer
 	max int

@@ -10,8 +10,8 @@ import (
 // workingDir is the working directory of programs.
 func workingDir() string { return "/" }
 
-// ownGroup has a program start in a process group of its own.
+// ownGroup makes a program start in a new process group.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup kills a program and all of its group.
+// killGroup kills the process group of a program.
 func killGroup(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

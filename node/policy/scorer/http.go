@@ -24,8 +24,8 @@ const (
 	openFor     = time.Minute
 )
 
-// HTTP is a policy.Scorer that asks a service. After five failures in a row it fails at once for a
-// minute, and then tries again with one request at a time. NewHTTP makes one.
+// HTTP is a policy.Scorer that calls a service. After five failures in a row it fails immediately
+// for a minute, and then tries again with one request at a time. NewHTTP makes one.
 type HTTP struct {
 	url    string
 	client *http.Client
@@ -60,7 +60,7 @@ func NewHTTP(rawURL string, o *HTTPOptions) (*HTTP, error) {
 	transport := &http.Transport{TLSHandshakeTimeout: Timeout, MaxIdleConns: 2,
 		IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 16 << 10, DisableCompression: true}
 	if plain {
-		dialer.Control = loopbackOnly // localhost may lead elsewhere
+		dialer.Control = loopbackOnly // localhost may resolve to another address
 	} else {
 		transport.Proxy = http.ProxyFromEnvironment
 	}
@@ -100,7 +100,7 @@ func (s *HTTP) Score(ctx context.Context, f policy.Features) (policy.Score, erro
 	}
 	score, err := s.ask(ctx, f)
 	if ctx.Err() != nil {
-		return policy.Score{}, context.Cause(ctx) // no failure of the service
+		return policy.Score{}, context.Cause(ctx) // not a failure of the service
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *HTTP) ask(ctx context.Context, f policy.Features) (policy.Score, error)
 	req.Header.Set("Accept", "application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		var u *url.Error // its text has the URL, which may have a secret
+		var u *url.Error // its text contains the URL, which may contain a secret
 		if errors.As(err, &u) {
 			err = u.Err
 		}

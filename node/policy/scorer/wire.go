@@ -13,13 +13,13 @@ import (
 // Timeout is how long a scorer may take.
 const Timeout = 2 * time.Second
 
-// MaxAnswer is the length in bytes of the longest answer.
+// MaxAnswer is the limit of an answer in bytes.
 const MaxAnswer = 4 << 10
 
 // ErrScorer is wrapped by the errors of scorers.
 var ErrScorer = errors.New("scorer")
 
-// maxModel is the length in bytes of the longest name of a model.
+// maxModel is the limit of the name of a model in bytes.
 const maxModel = 128
 
 func encode(f policy.Features) ([]byte, error) {
