@@ -15,15 +15,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Dir is a Storage in a directory: that of capsule.Dir, whose documentation says what lies where.
-// Meta is the note of a manifest.
+// Dir is a Storage in a directory of capsule.Dir, which documents the layout. Meta is the note of a
+// manifest.
 //
 // One Dir writes; any number of others, in this or in other processes, may read at the same time.
-// Content that was put and neither committed nor discarded stays when the directory is opened
-// again: see Orphans.
+// Content that was put and neither committed nor discarded survives a restart: see Orphans.
 //
-// The first call that has to know which generations name a content (Discard, Remove, Orphans,
-// Usage) reads all manifests. From then on the Dir holds about 32 bytes for each capsule.
+// The first call that needs the references of contents (Discard, Remove, Orphans, Usage) reads all
+// manifests. From then on the Dir uses about 32 bytes of memory for each capsule.
 type Dir struct {
 	dir      *capsule.Dir
 	path     string
@@ -32,12 +31,12 @@ type Dir struct {
 
 	mu     sync.Mutex
 	ledger *ledger              // nil: not read yet
-	staged map[merkle.Hash]bool // put here, and neither committed nor discarded
+	staged map[merkle.Hash]bool // put, and neither committed nor discarded
 }
 
 // DirOptions are settings of OpenDir. nil and the zero value mean the defaults.
 type DirOptions struct {
-	ReadOnly bool      // take no lock; what writes fails with errors.ErrUnsupported
+	ReadOnly bool      // take no lock; methods that write fail with errors.ErrUnsupported
 	FS       diskfs.FS // default: the disk; only packages of this module can name another one
 }
 
@@ -48,7 +47,7 @@ var (
 	_ io.Closer    = (*Dir)(nil)
 )
 
-// OpenDir opens the storage in the directory path, which is made when it is missing, unless
+// OpenDir opens the storage in the directory path. It creates a missing directory, unless
 // read-only. A second writer is refused. The caller closes the Dir.
 func OpenDir(path string, o *DirOptions) (*Dir, error) {
 	if o == nil {
@@ -68,14 +67,14 @@ func OpenDir(path string, o *DirOptions) (*Dir, error) {
 	return s, nil
 }
 
-// Close releases the lock. The Dir must not be used afterwards; what was opened may be.
+// Close releases the lock. The Dir must not be used afterwards; open contents may be.
 func (s *Dir) Close() error { return s.dir.Close() }
 
 // Path returns the directory.
 func (s *Dir) Path() string { return s.path }
 
-// settle turns the error of the disk into the one that the caller sees: absence while the
-// directory is not in its place is ErrUnavailable, and a full disk is ErrNoSpace.
+// settle converts an error of the disk for the caller: fs.ErrNotExist becomes ErrUnavailable if the
+// directory is missing, and a full disk is ErrNoSpace.
 func (s *Dir) settle(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		if gone := s.available(); gone != nil {
@@ -85,7 +84,7 @@ func (s *Dir) settle(err error) error {
 	return noSpace(err)
 }
 
-// available returns nil when the directory is in its place.
+// available returns nil if the directory exists.
 func (s *Dir) available() error { return noSpace(s.dir.Available()) }
 
 // noSpace adds ErrNoSpace to the error of a full disk.
@@ -158,7 +157,7 @@ func (s *Dir) Commit(ctx context.Context, g *Generation) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			s.ledger = nil // it was damaged: what it named is not known
+			s.ledger = nil // it was damaged, so its references are unknown
 		default:
 			old = k.Manifest
 		}
@@ -177,8 +176,7 @@ func (s *Dir) Commit(ctx context.Context, g *Generation) error {
 	return nil
 }
 
-// recheck drops the ledger when a commit that failed may have changed what is there. The caller
-// holds mu.
+// recheck drops the ledger if a failed commit may have changed the disk. The caller holds mu.
 func (s *Dir) recheck(ctx context.Context, m, old *capsule.Manifest) {
 	now, err := s.dir.Kept(context.WithoutCancel(ctx), m.Store, m.Root)
 	absent := errors.Is(err, fs.ErrNotExist) && old == nil
@@ -188,8 +186,8 @@ func (s *Dir) recheck(ctx context.Context, m, old *capsule.Manifest) {
 	}
 }
 
-// Stores implements Storage. Passing over a datastore whose generations are all removed takes a
-// listing of its directory, and only where it has no head.
+// Stores implements Storage. To skip a datastore whose generations are all removed, it lists the
+// directory of each datastore without a head.
 func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 	return func(yield func(auth.StoreID, error) bool) {
 		for id, err := range s.dir.StoreDirs(ctx) {
@@ -211,7 +209,7 @@ func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 func (s *Dir) hasGeneration(id auth.StoreID) (bool, error) {
 	_, err := s.dir.Head(id)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return true, nil // a head that cannot be read is that of something
+		return true, nil // an unreadable head is still a head
 	}
 	files, err := s.dir.Manifests(id)
 	return len(files) > 0, err
@@ -239,7 +237,7 @@ func (s *Dir) Generations(
 	}
 }
 
-// manifests lists the generations of a datastore; none only when the directory is in its place.
+// manifests lists the generations of a datastore; none only if the directory exists.
 func (s *Dir) manifests(store auth.StoreID) ([]capsule.ManifestFile, error) {
 	files, err := s.dir.Manifests(store)
 	if err == nil && len(files) == 0 {
@@ -259,7 +257,7 @@ func (s *Dir) Generation(
 	return &Generation{Manifest: k.Manifest, Meta: k.Note, Head: k.Head}, nil
 }
 
-// Held implements Storage. It looks at each file, and not at what is in it.
+// Held implements Storage. It checks that each file exists, and does not read it.
 func (s *Dir) Held(
 	ctx context.Context, store auth.StoreID,
 ) iter.Seq2[capsule.Descriptor, error] {
@@ -268,7 +266,7 @@ func (s *Dir) Held(
 		there := func(d capsule.Descriptor) (bool, error) {
 			c, err := s.dir.StatContent(d.Hash)
 			if errors.Is(err, fs.ErrNotExist) {
-				absent = true // if the directory is in its place, which is looked at once
+				absent = true // if the directory exists, which is checked once
 				return false, nil
 			}
 			return c.Size == int64(d.Size), s.settle(err)

@@ -1,15 +1,13 @@
-// Package storage is where a node keeps capsules: the interface [Storage], and two
-// implementations, [Memory] and [Dir]. An embedder brings its own, and tests it with
-// nodetest.TestStorage.
+// Package storage has the interface [Storage] of a store of capsules, and two implementations,
+// [Memory] and [Dir]. A program can use its own, and test it with nodetest.TestStorage.
 //
-// The package is apart from package node, so that the packages from which a node is assembled can
-// name it too.
+// The package is separate from package node, so that the parts of a node can import it.
 //
 // # How content comes and goes
 //
-// Content comes before its generation: Put keeps one capsule under its hash, Commit makes a
-// generation visible as a whole. Until then the content is staged: it can be opened, and Discard
-// removes it. One content serves every generation, of any datastore, that names its hash.
+// Content is stored before its generation: Put stores one capsule under its hash, and Commit makes
+// a generation visible as a whole. Until then the content is staged: it can be opened, and Discard
+// removes it. All generations, of any datastore, share content by its hash.
 //
 //	Put      adds content                                     staged
 //	Commit   adds a generation, whose content is there        committed
@@ -17,17 +15,17 @@
 //	Release  removes content that generations name            the generation stays
 //	Remove   removes generations, and content that no other generation names
 //
-// After Release a generation is held in part: plots have the rest, or it was damaged, or it was
-// evicted and peers have it. Stat and Manifest go on describing all of it. Held says what is here.
+// After Release a generation is partly held: plots have the rest, or it was damaged, or it was
+// evicted and peers have it. Stat and Generation still describe all of it. Held yields the held
+// part.
 //
 // # Heads
 //
-// A datastore has at most one head: the generation of the last Commit with Generation.Head. It
-// has none while all of its generations came late, or after the head was removed.
+// A datastore has at most one head: the generation of the last Commit with Generation.Head. It has
+// none if no generation was committed as head, or after the head was removed.
 //
 // # Errors
 //
-// Absence is fs.ErrNotExist. It means that the storage works and does not have the thing. A
-// storage that cannot tell, because its disk fails or is gone, returns another error:
-// [ErrUnavailable], or the error of the disk. No room is [ErrNoSpace].
+// A missing object is fs.ErrNotExist: the storage works and does not have it. If the disk fails or
+// is missing, the error is [ErrUnavailable] or that of the disk. A full storage is [ErrNoSpace].
 package storage

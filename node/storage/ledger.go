@@ -14,15 +14,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A ledger counts for each content the places of committed generations that name it, and knows
-// which contents there are. A content is named by 64 bits of a keyed hash. Where two contents
-// have one such name, both count as referenced: content is kept too long then, never too short.
+// A ledger has the stored contents, and counts the references of committed generations to each. Its
+// key is a keyed 64-bit hash. If two contents collide, both count as referenced, so content may be
+// kept too long but is never removed too early.
 type ledger struct {
 	seed     maphash.Seed
 	entries  map[uint64]entry
 	bytes    int64
 	capsules int
-	// damaged is why not all references are known: a manifest could not be read.
+	// damaged is the error of a manifest that could not be read. Not all references are known then.
 	damaged error
 }
 
@@ -46,7 +46,7 @@ func (l *ledger) set(key uint64, e entry) {
 	l.entries[key] = e
 }
 
-// add notes that a content is there.
+// add records a stored content.
 func (l *ledger) add(hash merkle.Hash, size int64) {
 	key := l.key(hash)
 	e := l.entries[key]
@@ -59,7 +59,7 @@ func (l *ledger) add(hash merkle.Hash, size int64) {
 	l.set(key, e)
 }
 
-// drop notes that a content is there no longer.
+// drop records that a content was removed.
 func (l *ledger) drop(hash merkle.Hash) {
 	key := l.key(hash)
 	e := l.entries[key]
@@ -72,7 +72,7 @@ func (l *ledger) drop(hash merkle.Hash) {
 	l.set(key, e)
 }
 
-// count adds to the references of what a manifest names.
+// count adds by to the references of the contents of a manifest.
 func (l *ledger) count(m *capsule.Manifest, by int) {
 	for _, d := range m.Capsules {
 		key := l.key(d.Hash)
@@ -90,10 +90,10 @@ func (l *ledger) commit(m, old *capsule.Manifest) {
 	}
 }
 
-// referenced reports whether a generation names the content, as far as is known.
+// referenced reports whether a known generation names the content.
 func (l *ledger) referenced(hash merkle.Hash) bool { return l.entries[l.key(hash)].refs > 0 }
 
-// read returns the ledger, which is read when it is not there. The caller holds mu.
+// read returns the ledger, and reads it first if necessary. The caller holds mu.
 func (s *Dir) read(ctx context.Context) (*ledger, error) {
 	if s.ledger != nil {
 		return s.ledger, nil
@@ -123,14 +123,14 @@ func (s *Dir) read(ctx context.Context) (*ledger, error) {
 	if err := s.available(); err != nil {
 		return nil, err
 	}
-	if l.damaged == nil { // else it may be whole again the next time
+	if l.damaged == nil { // otherwise try again at the next call
 		s.ledger = l
 	}
 	return l, nil
 }
 
-// Discard implements Storage. While a manifest cannot be read, nothing is known to be without a
-// generation: nothing is removed, and the error says which manifest it is.
+// Discard implements Storage. If a manifest cannot be read, references are unknown: nothing is
+// removed, and the error names the manifest.
 func (s *Dir) Discard(ctx context.Context, hashes []merkle.Hash) error {
 	if err := s.writable(ctx, "discard content"); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (s *Dir) Release(ctx context.Context, hashes []merkle.Hash) error {
 	return nil
 }
 
-// remove removes a content if it is there. The caller holds mu.
+// remove removes a content if it exists. The caller holds mu.
 func (s *Dir) remove(ctx context.Context, hash merkle.Hash) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -187,8 +187,8 @@ func (s *Dir) remove(ctx context.Context, hash merkle.Hash) error {
 	return nil
 }
 
-// writable returns nil when a change may be made: nothing is written in place of a volume that
-// is gone.
+// writable returns nil if the storage can be changed. It prevents writes below the mount point of a
+// missing volume.
 func (s *Dir) writable(ctx context.Context, what string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -202,9 +202,9 @@ func (s *Dir) writable(ctx context.Context, what string) error {
 	return nil
 }
 
-// Remove implements Storage. Of a datastore as a whole the generations go one after the other, the
-// head first. A generation whose manifest cannot be read is removed too, and the content that it
-// named is left for Orphans.
+// Remove implements Storage. It removes the generations of a datastore one after the other, the
+// head first. A generation with an unreadable manifest is removed too; its content remains and is
+// found by Orphans.
 func (s *Dir) Remove(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
 	if err := s.writable(ctx, "remove"); err != nil {
 		return err
@@ -225,7 +225,7 @@ func (s *Dir) Remove(ctx context.Context, store auth.StoreID, root merkle.Hash) 
 			return s.settle(err)
 		}
 		if err := s.dir.RemoveGeneration(store, root); err != nil {
-			s.ledger = nil // it may be gone all the same
+			s.ledger = nil // it may have been removed despite the error
 			return s.settle(err)
 		}
 		if k.Manifest == nil {
@@ -277,7 +277,7 @@ func (s *Dir) roots(store auth.StoreID, root merkle.Hash) ([]merkle.Hash, error)
 	return roots, nil
 }
 
-// Orphans implements OrphanLister. While a manifest cannot be read, it yields its error alone.
+// Orphans implements OrphanLister. If a manifest cannot be read, it yields only the error.
 func (s *Dir) Orphans(ctx context.Context) iter.Seq2[Orphan, error] {
 	return func(yield func(Orphan, error) bool) {
 		s.mu.Lock()

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Memory is a Storage in memory. NewMemory returns one. What it opens needs no verification.
+// Memory is a Storage in memory. NewMemory returns one. Its content needs no verification.
 type Memory struct {
 	limit int64
 
@@ -46,8 +46,7 @@ var (
 
 // MemoryOptions are settings of a Memory. nil and the zero value mean the defaults.
 type MemoryOptions struct {
-	// Limit is how many bytes of content are held at most; a Put above it is ErrNoSpace. 0 is no
-	// limit.
+	// Limit is the limit of all content in bytes; a Put above it is ErrNoSpace. 0 means no limit.
 	Limit int64
 }
 
@@ -86,7 +85,7 @@ func (s *Memory) Put(ctx context.Context, d capsule.Descriptor, r io.Reader) err
 	return nil
 }
 
-// free returns how much room there is for a content: any when it is there already.
+// free returns the room for a content, which is unlimited if the content is stored already.
 func (s *Memory) free(d capsule.Descriptor) int64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -291,7 +290,7 @@ func (s *Memory) Held(
 	})
 }
 
-// held yields the capsules of generations that there are, each content once.
+// held yields the held capsules of generations, each content once.
 func held(
 	ctx context.Context, generations iter.Seq2[*Generation, error],
 	there func(capsule.Descriptor) (bool, error),

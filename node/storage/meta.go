@@ -32,10 +32,10 @@ func (o Origin) String() string {
 	return fmt.Sprintf("origin %d", uint8(o))
 }
 
-// Meta is what a node keeps about a generation beside its manifest.
+// Meta is the metadata of a generation that a node stores with its manifest.
 type Meta struct {
 	Origin     Origin
-	Unattested bool           // accepted for a credential alone: not announced to peers
+	Unattested bool           // accepted only for a credential: not announced to peers
 	Received   uint64         // when it was stored, Unix seconds
 	Retain     uint64         // when it may be dropped, Unix seconds; 0: never
 	Generation uint64         // counts the generations of the datastore
@@ -118,7 +118,7 @@ func (m Meta) check() error {
 	return nil
 }
 
-// DecodeMeta reads what Meta.Encode has written. No two encodings have one value. Errors match
+// DecodeMeta reads what Meta.Encode has written. Each value has exactly one encoding. Errors match
 // ErrMeta.
 func DecodeMeta(b []byte) (Meta, error) {
 	r := codec.NewReader(b)

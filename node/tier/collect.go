@@ -24,8 +24,8 @@ type Reason string
 // The reasons.
 const (
 	Superseded Reason = "superseded" // beyond Settings.KeepGenerations
-	Expired    Reason = "expired"    // not read for the time that the policy names
-	Refused    Reason = "refused"    // the policy does not take it any more
+	Expired    Reason = "expired"    // not read for the TTL of the policy
+	Refused    Reason = "refused"    // the policy no longer accepts it
 )
 
 // Removal is a generation that collection removes.
@@ -36,7 +36,7 @@ type Removal struct {
 	Bytes  uint64
 }
 
-// Plan is what collection would remove.
+// Plan is what a collection would remove.
 type Plan struct {
 	Orphans     []storage.Orphan // content that no generation names
 	Generations []Removal        // ascending by datastore
@@ -54,8 +54,8 @@ func (p *Plan) Bytes() (n uint64) {
 	return n
 }
 
-// Plan returns what Collect would remove now, and changes nothing. A datastore about which Facts
-// fails is left out, and the error, beside a plan of the rest, says so.
+// Plan returns what Collect would remove now, and changes nothing. If Facts fails for a datastore,
+// Plan leaves it out and returns the error together with the plan of the rest.
 func (t *Tiers) Plan(ctx context.Context) (*Plan, error) {
 	p := new(Plan)
 	var errs []error
@@ -86,7 +86,7 @@ func (t *Tiers) Plan(ctx context.Context) (*Plan, error) {
 	return p, errors.Join(errs...)
 }
 
-// isOrphan reports whether staged content has been left behind.
+// isOrphan reports whether staged content is older than the grace period.
 func (t *Tiers) isOrphan(o storage.Orphan) bool {
 	t.mu.Lock()
 	put := t.staged[o.Hash]
@@ -115,7 +115,7 @@ func (t *Tiers) generations(ctx context.Context, id auth.StoreID) ([]kept, error
 		}
 		m, err := storage.DecodeMeta(g.Meta)
 		if err != nil {
-			m = storage.Meta{} // as that of an embedder who keeps none
+			m = storage.Meta{} // for example of a program without metadata
 		}
 		metas[g.Manifest.Root] = m
 	}
@@ -138,7 +138,7 @@ func (t *Tiers) generations(ctx context.Context, id auth.StoreID) ([]kept, error
 	return list, nil
 }
 
-// removals returns what is to be removed of a datastore now. Nothing is of one that is pinned.
+// removals returns the generations of a datastore to remove now. A pinned datastore has none.
 func (t *Tiers) removals(ctx context.Context, id auth.StoreID) ([]Removal, error) {
 	facts, err := t.c.Facts(ctx, id)
 	if err != nil {
@@ -165,8 +165,8 @@ func listed(list []kept, reason Reason, code string) []Removal {
 	return out
 }
 
-// superseded returns the generations beyond those that are kept. As long as the head is new, its
-// predecessors stay for those who are reading them.
+// superseded returns the generations beyond those to keep. While the head is new, its predecessors
+// stay for clients that are reading them.
 func (t *Tiers) superseded(list []kept) []kept {
 	now := t.c.Now()
 	if now.Sub(list[0].received()) < t.c.Settings.Grace {
@@ -178,7 +178,7 @@ func (t *Tiers) superseded(list []kept) []kept {
 	})
 }
 
-// drop returns why a datastore as a whole is to be removed; empty: it is not.
+// drop returns the reason to remove a whole datastore; empty: keep it.
 func (t *Tiers) drop(ctx context.Context, list []kept, facts Facts) (Reason, string) {
 	p, now := t.c.Policy, t.c.Now()
 	if p == nil || !p.MayDrop(facts.Providers) {
@@ -208,7 +208,7 @@ func (t *Tiers) drop(ctx context.Context, list []kept, facts Facts) (Reason, str
 	return "", ""
 }
 
-// lastAccess returns when a datastore was read last, or came.
+// lastAccess returns when a datastore was last read, or else when it was received.
 func (t *Tiers) lastAccess(list []kept) time.Time {
 	var last time.Time
 	t.state.Read(func(d *state.Data) { last = d.Accessed[list[0].Store] })
@@ -224,7 +224,7 @@ func policyState(f Facts) policy.State {
 	return policy.State{Pinned: f.Pinned, Tracked: f.Tracked, MaxPlots: -1}
 }
 
-// candidate describes a datastore that is stored to the policy.
+// candidate describes a stored datastore for the policy.
 func (t *Tiers) candidate(list []kept, f Facts) policy.Candidate {
 	g := list[0]
 	return policy.Candidate{
@@ -251,8 +251,8 @@ func origin(m storage.Meta) policy.Origin {
 	return policy.Push
 }
 
-// Review asks the policy about every datastore that is stored, and notes which ones it refuses. One
-// that it refuses again after Settings.ReviewInterval is in the Plan.
+// Review asks the policy about every stored datastore, and records refusals. A datastore that is
+// still refused after Settings.ReviewInterval is in the Plan.
 func (t *Tiers) Review(ctx context.Context) error {
 	if t.c.Policy == nil {
 		return nil
@@ -293,7 +293,7 @@ func (t *Tiers) review(ctx context.Context, id auth.StoreID) error {
 	return nil
 }
 
-// Collected is what a collection has removed.
+// Collected is what a collection removed.
 type Collected struct {
 	Orphans     int
 	Generations int
@@ -302,8 +302,8 @@ type Collected struct {
 	Kept []Removal
 }
 
-// Collect removes what is in a plan and is still to be removed: what was pinned, read or committed
-// again since the plan was made stays. Errors about one generation do not stop the others.
+// Collect removes what is in a plan, except what was pinned, read or committed again since the plan
+// was made. Errors about one generation do not stop the others.
 func (t *Tiers) Collect(ctx context.Context, p *Plan) (Collected, error) {
 	var done Collected
 	var errs []error
@@ -338,7 +338,7 @@ func (t *Tiers) Collect(ctx context.Context, p *Plan) (Collected, error) {
 	return done, errors.Join(errs...)
 }
 
-// discard removes orphans that nobody has put again.
+// discard removes orphans that were not put again.
 func (t *Tiers) discard(
 	ctx context.Context, list []storage.Orphan,
 ) (n int, size uint64, err error) {

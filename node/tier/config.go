@@ -58,10 +58,9 @@ type Facts struct {
 // Config is what a Tiers is made of. Storage is required.
 type Config struct {
 	Storage storage.Storage
-	// Index is what is known to be held, as it was loaded from a snapshot. nil: nothing is known
-	// before the first Refresh.
+	// Index is an index loaded from a snapshot. nil: the index is empty until the first Refresh.
 	Index *index.Index
-	// Volumes are where plots lie. Without volumes there are no plots.
+	// Volumes are the directories of plots. Without volumes there are no plots.
 	Volumes []Volume
 	// OpenPlots opens the plots of a volume. nil: plot.OpenSet.
 	OpenPlots func(ctx context.Context, dir plot.Dir) (Plots, error)
@@ -73,11 +72,11 @@ type Config struct {
 	Cache cache.Options
 	// Policy decides what is kept. nil: everything.
 	Policy *policy.Policy
-	// Facts is asked about a datastore before something of it is placed or dropped. While it
-	// fails for a datastore, nothing of that is dropped. nil: nothing is known.
+	// Facts returns external data about a datastore, before its content is placed or dropped. If it
+	// fails, nothing of the datastore is dropped. nil: no data.
 	Facts func(ctx context.Context, store auth.StoreID) (Facts, error)
-	// Refill fetches a capsule from elsewhere, to replace a damaged one. What it returns is
-	// verified. nil: damage is repaired from what the node itself holds.
+	// Refill fetches a capsule from another node, to replace a damaged one. The content is
+	// verified. nil: damage is repaired only from content of the node.
 	Refill func(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error)
 	// StateFile is where the state is kept. Empty: it is forgotten when the process ends.
 	StateFile string

@@ -1,4 +1,4 @@
-// Package tier decides where the capsules of a node live, and runs the jobs over them.
+// Package tier decides where a node stores capsules, and runs the background jobs over them.
 //
 // # Tiers
 //
@@ -9,21 +9,21 @@
 //	L3  plots on volumes of class economy.SSD
 //	L4  plots on volumes of class economy.HDD
 //
-// Content that is in no plot yet is in the storage ("loose"). L1 and L2 are a cache.Cache; a plot
-// is a file that never changes and from which a node proves what it holds. [Tiers] reads a capsule
-// from the first of L1, L2, the plots and the storage that has it, and hands out nothing that was
-// not verified against the descriptor in the index.
+// Content that is in no plot yet is in the storage ("loose"). L1 and L2 are a cache.Cache. A plot
+// is an immutable file from which a node proves that it holds capsules. [Tiers] reads a capsule
+// from the first of L1, L2, the plots and the storage that has it. It returns only content that was
+// verified against the descriptor in the index.
 //
 // # What is absent, and what cannot be read
 //
-// fs.ErrNotExist means that this node does not hold the capsule. A capsule that it should hold and
-// cannot read now, because a volume is away or a disk fails, is [ErrUnavailable]; one all of whose
-// copies are damaged is [ErrCorrupt]. As long as not every volume has been listed since the start,
-// nothing is reported as absent.
+// fs.ErrNotExist means that this node does not hold the capsule. If it should hold the capsule and
+// cannot read it now, because a volume is missing or a disk fails, the error is [ErrUnavailable].
+// If all copies are damaged, it is [ErrCorrupt]. Until every volume has been listed since the
+// start, nothing is reported as fs.ErrNotExist.
 //
-// A volume is recognized by a file in it (VolumeMarker). A path that has no marker, or that of
-// another volume, is a volume that is away: nothing is read from there, written there, or
-// forgotten because of it.
+// A volume is recognized by a file in it (VolumeMarker). If the path has no marker, or that of
+// another volume, the volume is missing: nothing is read or written there, and its entries stay in
+// the index.
 //
 // # Jobs
 //
@@ -40,7 +40,8 @@
 //
 // # What is kept beside
 //
-// Config.StateFile has what the storage and the plots do not say: which generations were removed
-// or revoked while a plot still holds them, what is quarantined, when a datastore was read last,
-// which datastores the policy has refused, the ids of the volumes, and where the scrub is.
+// Config.StateFile has the state that is not in the storage and the plots: the generations that
+// were removed or revoked while a plot still holds them, quarantined copies, the last access of
+// each datastore, the datastores that the policy has refused, the ids of the volumes, and the
+// position of the scrub.
 package tier

@@ -8,17 +8,17 @@ import (
 	"github.com/dig-network/digstore/node/tier/internal/state"
 )
 
-// Errors of a Tiers. Absence is fs.ErrNotExist, a revoked generation auth.ErrRevoked.
+// Errors of a Tiers. A missing object is fs.ErrNotExist, a revoked generation auth.ErrRevoked.
 var (
-	// ErrUnavailable: the node should hold the capsule, and cannot read it at present.
+	// ErrUnavailable: the node should hold the capsule, and cannot read it now.
 	ErrUnavailable = storage.ErrUnavailable
-	// ErrCorrupt: every copy that the node holds of a capsule is damaged. It comes with
-	// ErrUnavailable.
+	// ErrCorrupt: every copy that the node holds of a capsule is damaged. Errors that match it also
+	// match ErrUnavailable.
 	ErrCorrupt = errors.New("stored capsule is damaged")
 	// ErrNoSpace: the storage, or every volume, is full or would be filled into its reserve.
 	ErrNoSpace = storage.ErrNoSpace
-	// ErrMaxPlots: there are as many plots as Settings.MaxPlots permits. It comes with
-	// ErrNoSpace.
+	// ErrMaxPlots: there are as many plots as Settings.MaxPlots permits. Errors that match it also
+	// match ErrNoSpace.
 	ErrMaxPlots = errors.New("the largest number of plots is reached")
 	// ErrState: the state file is damaged.
 	ErrState = state.ErrDamaged
@@ -26,8 +26,8 @@ var (
 	ErrRunning = errors.New("is running")
 )
 
-// unavailableError says why something that should be held cannot be read. It hides that the cause
-// is an absence.
+// unavailableError is the error of held content that cannot be read. It does not match
+// fs.ErrNotExist, even if its cause does.
 type unavailableError struct {
 	what  string
 	cause error

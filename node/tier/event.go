@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 )
 
-// eventBuffer is how many events a subscriber may be behind.
+// eventBuffer is the number of events buffered for a subscriber.
 const eventBuffer = 256
 
-// events hands events to subscribers and waits for none of them.
+// events sends events to subscribers. It never blocks.
 type events struct {
 	mu   sync.Mutex
 	subs map[chan Event]bool

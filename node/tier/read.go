@@ -20,7 +20,7 @@ import (
 // Content is one capsule that is being read: an io.ReadSeekCloser and io.ReaderAt whose bytes are
 // verified. It is for one goroutine, ReadAt excepted. The caller closes it.
 type Content struct {
-	Ref        capsule.Ref // with the root, also when the head was asked for
+	Ref        capsule.Ref // Root is set even if the request was for the head
 	Descriptor capsule.Descriptor
 	Hit        cache.Hit   // in L1 or L2, or read from disk
 	Plot       merkle.Hash // id of a plot that holds it; zero: none
@@ -37,7 +37,7 @@ type body interface {
 // Size returns the number of bytes.
 func (c *Content) Size() int64 { return int64(c.Descriptor.Size) }
 
-// absent turns an absence into ErrUnavailable as long as not everything was listed.
+// absent turns fs.ErrNotExist into ErrUnavailable until everything was listed.
 func (t *Tiers) absent(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || t.complete() {
 		return err
@@ -141,8 +141,8 @@ func (t *Tiers) Find(ctx context.Context, hash, plotID merkle.Hash) (capsule.Plo
 	return nil, t.absent(err)
 }
 
-// Get returns the capsule at ref, of the head when ref.Root is zero. The client is who asks, for
-// prefetching; an empty one has none.
+// Get returns the capsule at ref, of the head if ref.Root is zero. client identifies the caller for
+// prefetching; empty: no prefetching.
 func (t *Tiers) Get(ctx context.Context, ref capsule.Ref, client string) (*Content, error) {
 	ref, d, err := t.Resolve(ref)
 	if err != nil {
@@ -211,7 +211,7 @@ func (t *Tiers) getOnce(
 	}
 	plotID, tier, err := t.locate(ref)
 	if err != nil {
-		tier = storagePlace // it has left the index meanwhile
+		tier = storagePlace // it was removed from the index since
 	}
 	c.Plot, c.Tier = plotID, tier
 	switch c.Hit {
@@ -311,8 +311,8 @@ func (t *Tiers) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, 
 	return rc, nil
 }
 
-// openDisk opens a content in the first place that has it. What the storage has is not verified. A
-// content that was nowhere may have been moved behind the search, which is made once more.
+// openDisk opens a content in the first place that has it. What the storage has is not verified. If
+// it finds none, it searches once more, because the content may have been moved during the search.
 func (t *Tiers) openDisk(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	rc, err := t.openDiskOnce(ctx, d)
 	if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
@@ -421,7 +421,7 @@ func (r *plotReader) ReadAt(p []byte, off int64) (n int, err error) {
 	}
 }
 
-// fromStorage goes on with the loose content, after damage in all plots.
+// fromStorage continues with the loose content, after damage in all plots.
 func (r *plotReader) fromStorage() error {
 	if r.t.state.IsDamaged(r.d.Hash, storagePlace) {
 		return ErrCorrupt

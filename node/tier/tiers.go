@@ -57,9 +57,9 @@ var (
 	_ capsule.Plots   = (*Tiers)(nil)
 )
 
-// New returns the tiers of a node and starts nothing. It reads the state and opens the volumes
-// that are there; one that is away is opened when it comes. Before the first Refresh, which Run
-// does, the index has what Config.Index had. The caller closes the Tiers.
+// New returns the tiers of a node and starts nothing. It reads the state and opens the present
+// volumes; a missing volume is opened when it appears. Before the first Refresh, which Run does,
+// the index has what Config.Index had. The caller closes the Tiers.
 func New(ctx context.Context, c Config) (*Tiers, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -160,8 +160,8 @@ func (t *Tiers) every(
 	}
 }
 
-// save notices files that others have put or removed, and writes the state. What was committed
-// since the last time then has the stamp of its file in the index, and in a snapshot of it.
+// save refreshes the index, to detect files that others have added or removed, and writes the
+// state. The index, and so its snapshot, then has the stamps of new commits.
 func (t *Tiers) save(ctx context.Context) error {
 	report, err := t.Refresh(ctx)
 	if err == nil {
@@ -217,16 +217,16 @@ func noSpace(err error) error {
 	return err
 }
 
-// VolumeStatus is what is known of a volume.
+// VolumeStatus is the status of a volume.
 type VolumeStatus struct {
 	Volume
-	Err   error // why it is away; nil: it is there
+	Err   error // error of a missing volume; nil: it is present
 	Plots int
 	Used  int64 // bytes of the plots
 	Free  int64 // bytes that may be written, the reserve and the quota left out; negative: not known
 }
 
-// Status is what a Tiers knows about itself.
+// Status is the status of a Tiers.
 type Status struct {
 	// Complete: everything was listed since the start, so that absence is known.
 	Complete    bool
@@ -240,7 +240,8 @@ type Status struct {
 	EventsLost  uint64 // by subscribers that were too slow
 }
 
-// Available returns nil when the storage and all volumes are there, and else what is not.
+// Available returns nil if the storage and all volumes are present, and otherwise the errors of
+// those missing.
 func (t *Tiers) Available() error {
 	t.mu.Lock()
 	errs := []error{t.storageErr}
@@ -253,7 +254,7 @@ func (t *Tiers) Available() error {
 	return errors.Join(errs...)
 }
 
-// Status returns what is held and what is wrong. It reads no content.
+// Status returns the status. It reads no content.
 func (t *Tiers) Status() Status {
 	t.mu.Lock()
 	s := Status{Storage: t.storageErr}

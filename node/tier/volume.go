@@ -29,7 +29,7 @@ const lockSuffix = ".lock"
 
 const markerLen = 33
 
-// volume is a Volume with what is open of it.
+// volume is a Volume with its open files.
 type volume struct {
 	Volume
 	fs     diskfs.FS
@@ -39,7 +39,7 @@ type volume struct {
 	id    string // in the marker
 	plots Plots  // nil until the volume was there
 	lock  io.Closer
-	away  error // why the volume is not there; nil: it is
+	away  error // error of a missing volume; nil: it is present
 	// listed: the index has been brought up to date with the volume since the start.
 	listed bool
 	stale  bool                   // a generation was removed or came back while the volume was away
@@ -55,14 +55,14 @@ func newVolume(v Volume, fsys diskfs.FS) *volume {
 		away: errors.New("not opened yet")}
 }
 
-// open returns the plots of the volume, or why it is not there.
+// open returns the plots of the volume, or the error of a missing volume.
 func (v *volume) open() (Plots, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.plots, v.away
 }
 
-// err returns why the volume is not there.
+// err returns the error of a missing volume, or nil.
 func (v *volume) err() error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -99,7 +99,7 @@ func (v *volume) readMarker() (string, error) {
 	return id, nil
 }
 
-// check returns nil when the volume of the id is at its path.
+// check returns nil if the volume with the id is at its path.
 func (v *volume) check(id string) error {
 	found, err := v.readMarker()
 	if err != nil {
@@ -111,7 +111,7 @@ func (v *volume) check(id string) error {
 	return nil
 }
 
-// inPlace returns nil when the volume that was opened is at its path.
+// inPlace returns nil if the opened volume is at its path.
 func (v *volume) inPlace() error {
 	v.mu.RLock()
 	id, err := v.id, v.away
@@ -182,7 +182,7 @@ func closeLock(lock io.Closer) error {
 	return lock.Close()
 }
 
-// detach notes that the volume is away, and reports whether it was there before.
+// detach records that the volume is missing, and reports whether it was present before.
 func (v *volume) detach(err error) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -206,8 +206,8 @@ func (v *volume) close() error {
 	return nil
 }
 
-// watch looks whether the volumes and the storage are there. It reports whether something has come
-// back, after which the index is brought up to date.
+// watch checks whether the volumes and the storage are present. It reports whether one has
+// returned, so that the caller refreshes the index.
 func (t *Tiers) watch(ctx context.Context) (returned bool) {
 	t.watching.Lock()
 	defer t.watching.Unlock()
@@ -231,7 +231,7 @@ func (t *Tiers) watch(ctx context.Context) (returned bool) {
 	return t.watchStorage(ctx) || returned
 }
 
-// lose notes that a volume is away.
+// lose records that a volume is missing.
 func (t *Tiers) lose(v *volume, err error) {
 	if v.detach(err) {
 		t.notify(Event{Kind: VolumeLost, Path: v.Path, Err: err})
@@ -261,8 +261,8 @@ func (t *Tiers) watchStorage(ctx context.Context) bool {
 	return false
 }
 
-// guarded is the source of a volume for the index. What it lists counts only when the volume is
-// there before and after, and it leaves out generations that were removed.
+// guarded is the source of a volume for the index. A listing is used only if the volume is present
+// before and after it. Removed generations are left out.
 type guarded struct {
 	v     *volume
 	state *state.State
@@ -338,9 +338,8 @@ func (p present) Items(ctx context.Context) iter.Seq2[index.Item, error] {
 	}
 }
 
-// Refresh brings the index up to date with the storage and the volumes that are there. What is
-// known of a volume that is away stays. Run does so at its start, and when a volume returns. The
-// error is that of ctx.
+// Refresh updates the index from the storage and the present volumes. Entries of missing volumes
+// stay. Run calls it at its start and when a volume returns. The only error is that of ctx.
 func (t *Tiers) Refresh(ctx context.Context) (*index.Report, error) {
 	t.watch(ctx)
 	return t.refresh(ctx)

@@ -18,8 +18,8 @@ import (
 	"github.com/dig-network/digstore/plot"
 )
 
-// Room returns nil when so many bytes more can be put into the storage with its reserve left free,
-// and else ErrNoSpace. What is accepted unasked should leave twice the reserve: see Watermark.
+// Room returns nil if size more bytes can be put into the storage without using its reserve, and
+// ErrNoSpace otherwise. Unsolicited content should leave twice the reserve free: see Low.
 func (t *Tiers) Room(ctx context.Context, size int64) error {
 	free, reserve, err := t.watermark(ctx)
 	if err != nil || free < 0 {
@@ -31,8 +31,8 @@ func (t *Tiers) Room(ctx context.Context, size int64) error {
 	return nil
 }
 
-// Low reports whether less than twice the reserve of the storage is free. What peers offer is not
-// taken then.
+// Low reports whether less than twice the reserve of the storage is free. Offers of peers are
+// declined then.
 func (t *Tiers) Low(ctx context.Context) (bool, error) {
 	free, reserve, err := t.watermark(ctx)
 	return err == nil && free >= 0 && free < 2*reserve, err
@@ -51,8 +51,8 @@ func (t *Tiers) watermark(ctx context.Context) (free, reserve int64, err error) 
 	return u.Free, int64(policy.Reserve(uint64(u.Bytes + u.Free))), nil
 }
 
-// Put adds content to the storage, as Storage.Put does. It is kept for Settings.Grace at least, and
-// is served by its hash only after Commit. Content that was quarantined is replaced.
+// Put adds content to the storage, as Storage.Put does. The content is kept for at least
+// Settings.Grace, and is served by its hash only after Commit. Put replaces quarantined content.
 func (t *Tiers) Put(ctx context.Context, d capsule.Descriptor, r io.Reader) error {
 	t.discarding.RLock()
 	t.mu.Lock()
@@ -65,12 +65,12 @@ func (t *Tiers) Put(ctx context.Context, d capsule.Descriptor, r io.Reader) erro
 	return t.mended(d.Hash, storagePlace)
 }
 
-// Commit makes a generation visible, as Storage.Commit does, in the index too. A generation that
-// was revoked is auth.ErrRevoked. Capsules that only plots have may be named: they are copied into
-// the storage first.
+// Commit makes a generation visible, as Storage.Commit does, in the index too. If the generation
+// was revoked, the error is auth.ErrRevoked. Capsules that only plots have are copied into the
+// storage first.
 func (t *Tiers) Commit(ctx context.Context, g *storage.Generation) error {
 	if g.Manifest == nil {
-		return t.c.Storage.Commit(ctx, g) // which says so
+		return t.c.Storage.Commit(ctx, g) // which returns the error
 	}
 	k := index.Key{Store: g.Manifest.Store, Root: g.Manifest.Root}
 	t.changing.Lock()
@@ -139,7 +139,7 @@ func (t *Tiers) indexCommitted(g *storage.Generation) error {
 	it := index.Item{Key: k, Size: -1, Head: g.Head}
 	if !g.Head {
 		now, err := t.index.Generation(m.Store, m.Root)
-		it.Head = err == nil && now.Head // a head that is committed again as late stays
+		it.Head = err == nil && now.Head // a head stays the head if committed again without Head
 	}
 	err := t.index.Set(storagePlace, it, index.Holding{Key: k, Created: m.Created,
 		Count: uint32(len(m.Capsules)), Capsules: m.Capsules})
@@ -147,15 +147,15 @@ func (t *Tiers) indexCommitted(g *storage.Generation) error {
 	return err
 }
 
-// Remove removes a generation, or with a zero root every generation of the datastore. When it has
-// returned, nothing of it is served any more, whether or not plots still have it. Absence is
-// fs.ErrNotExist.
+// Remove removes a generation, or with a zero root every generation of the datastore. After it
+// returns, nothing of the generation is served, even if plots still have it. If there is none, the
+// error is fs.ErrNotExist.
 func (t *Tiers) Remove(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
 	return t.remove(ctx, store, root, false)
 }
 
-// Revoke does what Remove does, for a generation that a valid tombstone revokes, and refuses it in
-// the future; with a zero root the whole datastore. What is not held can be revoked.
+// Revoke removes a generation that a valid tombstone revokes, and refuses it in the future; with a
+// zero root the whole datastore. A generation that is not held can be revoked.
 func (t *Tiers) Revoke(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
 	return t.remove(ctx, store, root, true)
 }
