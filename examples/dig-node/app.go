@@ -28,7 +28,7 @@ type app struct {
 	file    string // --config
 	json    bool
 	flags   map[string]*string // flags for keys of the configuration, by name
-	command *cobra.Command     // that was started; nil: the command line was wrong
+	command *cobra.Command     // the started command; nil: the command line was wrong
 }
 
 func newApp(in io.Reader, out, err io.Writer, env []string) *app {
@@ -121,7 +121,7 @@ func noSubcommand(cmd *cobra.Command, args []string) error {
 // only is the RunE of a command that has nothing but subcommands.
 func only(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// The places where a file is looked for.
+// The default paths of the configuration file.
 const (
 	localFile  = "node.yaml"
 	systemFile = "/etc/dig/node.yaml"
@@ -143,7 +143,7 @@ func (a *app) configFile() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// A file that nobody named may start programs. Another user's file does not count.
+		// A file at a default path may start programs, so a file of another user is refused.
 		if err := secretfile.CheckOwner(name, info); err != nil {
 			return "", &hinted{err, "if you trust the file, name it with --config " + name}
 		}

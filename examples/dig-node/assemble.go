@@ -32,7 +32,7 @@ import (
 	"github.com/dig-network/digstore/plot"
 )
 
-// parts are what a node is made of, and what the program keeps besides.
+// parts are the parts of a node and of the program around it.
 type parts struct {
 	config  node.Config
 	key     *auth.NodeKey
@@ -42,7 +42,7 @@ type parts struct {
 	doors   *doors
 	metrics *prom.Collector
 	passed  atomic.Uint64  // challenges that were answered
-	failed  atomic.Uint64  // and those that were not
+	failed  atomic.Uint64  // challenges that failed
 	close   []func() error // in the order of opening
 }
 
@@ -56,7 +56,7 @@ func (p *parts) Close() error {
 	return errors.Join(errs...)
 }
 
-// newParts makes a node from a configuration, and starts nothing.
+// newParts makes the parts of a node from a configuration. It starts no goroutine.
 func (a *app) newParts(c *config.Config, log *slog.Logger) (p *parts, err error) {
 	p = &parts{}
 	defer func() {
@@ -145,7 +145,7 @@ func volumes(c *config.Config) []tier.Volume {
 func cacheOptions(c *config.Config) cache.Options {
 	o := cache.Options{Memory: int64(c.Cache.Memory.Bytes)}
 	if !c.Cache.Memory.Set {
-		o.Memory, _ = machine.Memory() // not known: the default of package cache
+		o.Memory, _ = machine.Memory() // unknown: the default of package cache
 	}
 	size := func(l config.Limit) int64 {
 		if l.Set && l.Bytes == 0 {

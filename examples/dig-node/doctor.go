@@ -92,7 +92,7 @@ func configFindings(c *config.Config) []finding {
 	return all
 }
 
-// leastSpace is the free space below which nothing is stored.
+// leastSpace is the minimum free space in bytes for storing anything.
 const leastSpace = 1 << 30
 
 func spaceFinding(c *config.Config) finding {
@@ -130,7 +130,7 @@ func keyFinding(c *config.Config) finding {
 	return finding{"ok", "key", key.String(), ""}
 }
 
-// clockFinding reports whether the system says that its clock is set by a time server.
+// clockFinding reports whether the clock is synchronized, according to the system.
 func clockFinding(now time.Time) finding {
 	known, synchronized := clockState()
 	text := now.UTC().Format(time.RFC3339)

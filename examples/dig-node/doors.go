@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/node/api"
 )
 
-// doors decide who may administer the node and who may push.
+// doors authorize administration and pushes.
 type doors struct {
 	token keyfile.Token
 	gate  *api.AdminGate
@@ -98,7 +98,7 @@ func (d *doors) credential(r *http.Request) (api.Credential, error) {
 		return u.person(r.Context(), user, pass)
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	// A lookup by the hash of a random token says nothing about the token.
+	// The time of a lookup by the hash of a random token reveals nothing about the token.
 	known, ok := u.byTokens[sha256.Sum256([]byte(strings.TrimSpace(token)))]
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return api.Credential{}, errUnknown

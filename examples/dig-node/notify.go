@@ -12,14 +12,14 @@ import (
 
 // notify tells systemd about the state of the service. Without systemd it does nothing.
 func notify(state string) {
-	_, _ = systemd.SdNotify(false, state) // a service manager that is gone is not needed
+	_, _ = systemd.SdNotify(false, state) // the service manager is optional
 }
 
 // monotonic returns the assignment that a RELOADING=1 needs.
 func monotonic() string { return fmt.Sprintf("MONOTONIC_USEC=%d", monotonicMicros()) }
 
 // watchdog tells systemd that the node is alive, as often as its unit asks for it. While a check of
-// /health fails it is silent.
+// /health fails it sends nothing.
 func watchdog(ctx context.Context, liveness func() []api.Check) {
 	interval, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || interval <= 0 {

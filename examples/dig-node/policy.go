@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/node/policy/scorer"
 )
 
-// newPolicy returns the policy of a configuration. The caller calls done when it is not used any
-// more.
+// newPolicy returns the policy of a configuration. The caller calls done when the policy is no
+// longer used.
 func newPolicy(c *config.Config, path string) (p *policy.Policy, done func(), err error) {
 	s, err := c.Settings()
 	if err != nil {
@@ -80,7 +80,7 @@ func filters(c *config.Config, path string) (map[string]policy.Filter, func(), e
 	return all, done, nil
 }
 
-// candidateFlags describe a store that the node may take.
+// candidateFlags describe a store that the node may accept.
 type candidateFlags struct {
 	handle, origin, reward, bribe, size, free string
 	tier, providers                           int
@@ -226,11 +226,11 @@ func parseSize(text string) (uint64, error) {
 	return size.Bytes, err
 }
 
-// state is what the node would know: the room is that of the disk.
+// state returns the state of the node, with the free space of the disk.
 func (f *candidateFlags) state(c *config.Config) (s policy.State, err error) {
 	s = policy.State{Pinned: f.pinned, Tracked: f.tracked, MaxPlots: c.Storage.MaxPlots}
 	if s.MaxPlots == 0 {
-		s.MaxPlots = -1 // no plots are made; that is no lack of room
+		s.MaxPlots = -1 // plots are disabled; this is not a lack of room
 	}
 	if f.free == "" {
 		free, err := freeSpace(c.Storage.PlotsDir[0].Path)

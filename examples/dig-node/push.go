@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/node/client"
 )
 
-// pushFlags say what is pushed and with which credential.
+// pushFlags are the flags of push: the content and the credential.
 type pushFlags struct {
 	store, to, user, passwordFile, tokenFile, key string
 	generation                                    uint64
@@ -158,7 +158,7 @@ func (a *app) pushClient(f *pushFlags) (*client.Client, error) {
 	return c, nil
 }
 
-// agentVersion is the version as a User-Agent has it.
+// agentVersion returns the version in the form of a User-Agent.
 func agentVersion() string {
 	return strings.Trim(buildVersion().Version, "()")
 }

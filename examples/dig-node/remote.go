@@ -46,8 +46,8 @@ func (a *app) remote(c *config.Config) (*remote, error) {
 	return &remote{base, token, localClient()}, nil
 }
 
-// localURL returns the URL of a listener of this machine. An address that stands for all is asked
-// on loopback.
+// localURL returns the URL of a listener of this machine. For an unspecified address it returns
+// loopback.
 func localURL(address string, secure bool) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -76,7 +76,7 @@ func localClient() *http.Client {
 	}
 }
 
-// refusal is an answer of the node that is an error.
+// refusal is an error response of the node.
 type refusal struct {
 	Status int
 	Code   string `json:"code"`
@@ -135,7 +135,7 @@ func notRunning(err error) error {
 	return &checkFailed{fmt.Sprintf("ask the node: %v", err), "start it with: dig-node run"}
 }
 
-// jobPause is the time between two looks at a job.
+// jobPause is the time between two requests for the state of a job.
 const jobPause = 200 * time.Millisecond
 
 // job is work that the node does in the background.

@@ -36,7 +36,7 @@ credentials and the log level change at once, other settings need a restart.`,
 	}
 }
 
-// A daemon is a node that runs, with its configuration.
+// A daemon is a running node with its configuration.
 type daemon struct {
 	app     *app
 	log     *slog.Logger
@@ -104,8 +104,8 @@ func (d *daemon) setLevel(c *config.Config) {
 	}
 }
 
-// storageNote is the file in the data folder that has the path of the storage. Once it is there,
-// a storage that is missing is a disk that is not mounted: it is not made again.
+// storageNote is the file in the data folder that has the path of the storage. If it exists and the
+// storage is missing, the disk is not mounted, and the folder is not made again.
 const storageNote = "storage-path"
 
 // prepareFolders makes the folders of the configuration, at the first start.
@@ -178,7 +178,8 @@ func (d *daemon) reload(context.Context) error {
 		log.Warn("config_warning", "text", w)
 	}
 	log.Info("config_reloaded", "applied", list(live), "needs_restart", list(restart))
-	// What needs a restart is compared with what runs, at the next reload too.
+	// Keep the running values of keys that need a restart, so that the next reload reports them
+	// too.
 	d.config = next.Keep(d.config, restart)
 	return errors.Join(sources...)
 }
@@ -195,7 +196,7 @@ func (d *daemon) signals(ctx context.Context, ended <-chan struct{}) {
 		select {
 		case <-hup:
 			notify("RELOADING=1\n" + monotonic())
-			_ = d.reload(ctx) // it is logged
+			_ = d.reload(ctx) // reload logs the error
 			notify("READY=1")
 		case <-ctx.Done():
 		case <-ended:

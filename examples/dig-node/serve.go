@@ -96,9 +96,9 @@ func (d *daemon) newServer(what string, l net.Listener, h http.Handler) *listeni
 		ErrorLog: slog.NewLogLogger(d.log.With("component", "http").Handler(), slog.LevelDebug)}}
 }
 
-// runAll runs the node and the servers. The servers go on while the node answers that it leaves.
+// runAll runs the node and the servers. The servers continue while the node drains requests.
 func (d *daemon) runAll(ctx context.Context, servers []*listening, start time.Time) error {
-	// What a server cannot do any more ends the node.
+	// The failure of a server ends the node.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -148,7 +148,7 @@ func (s *listening) stop() error {
 	return err
 }
 
-// announce says where the node is, as soon as it is ready.
+// announce prints the addresses of the node when it is ready.
 func (d *daemon) announce(ctx context.Context, servers []*listening, start time.Time) {
 	for _, s := range servers {
 		d.log.Info("listening", "component", "http", "listener", s.what,

@@ -24,7 +24,7 @@ import (
 	"github.com/dig-network/digstore/node/tier"
 )
 
-// sources are what the node knows from elsewhere. Those that are not configured are nil.
+// sources are the external sources of data of the node. Those that are not configured are nil.
 type sources struct {
 	access  *files.Access
 	chain   *chain.Resolver
@@ -109,7 +109,7 @@ func (s *sources) followers() (all []follower) {
 	return all
 }
 
-// writers returns who may write: the file, and then the chain. Without both it is nil.
+// writers returns the sources of writers: the file, and then the chain. It is nil without both.
 func (s *sources) writers() push.Access {
 	if s.access == nil && s.chain == nil {
 		return nil
@@ -163,10 +163,10 @@ func (s *sources) earnings() node.Rewards {
 	return s.rewards
 }
 
-// leastSize is the size that a datastore is taken to have that is not held: one capsule.
+// leastSize is the assumed size of a datastore that is not held: one capsule.
 const leastSize = 16 << 20
 
-// facts is what is known about a datastore.
+// facts returns external data about a datastore.
 func (s *sources) facts(ctx context.Context, store auth.StoreID) (f tier.Facts, err error) {
 	if s.handles != nil {
 		f.Handle, f.Tier = s.handles.Best(store)
@@ -183,7 +183,7 @@ func (s *sources) facts(ctx context.Context, store auth.StoreID) (f tier.Facts, 
 	if err != nil || len(offers) == 0 {
 		return f, err
 	}
-	// What the node would earn if it held all of it.
+	// Estimate the earnings if the node held all of it.
 	usage := economy.Usage{Held: 1, Total: 1, Bytes: leastSize, Uptime: 1}
 	if g, err := s.storage.Generation(ctx, store, merkle.Hash{}); err == nil {
 		usage.Bytes = max(usage.Bytes, uint64(g.Manifest.Size()))
@@ -192,7 +192,7 @@ func (s *sources) facts(ctx context.Context, store auth.StoreID) (f tier.Facts, 
 	return f, nil
 }
 
-// money fills in what the sources know about earnings.
+// money fills in the earnings from the sources.
 func (s *sources) money(ctx context.Context, to *prom.Snapshot) {
 	if s.rewards == nil {
 		return

@@ -15,7 +15,7 @@ import (
 )
 
 // openStores opens the workspace with the modules of /stores/, and makes it at the first start. It
-// lies beside the capsules.
+// is next to the capsules.
 func (p *parts) openStores(c *config.Config, log *slog.Logger) error {
 	dir := filepath.Join(c.Storage.PlotsDir[0].Path, "stores")
 	ws, err := digstore.Open(dir, nil)
@@ -45,7 +45,7 @@ func (p *parts) openStores(c *config.Config, log *slog.Logger) error {
 		TrustedProxies: proxies(c), Logger: log.With("component", "http"),
 	}
 	if r := p.sources.chain; r != nil {
-		// Either signature shows that its maker may write.
+		// A signature of either kind authorizes a push.
 		p.config.StoresOptions.Authority = chain.Any(chain.StoreKey{}, chain.OnChainKey{Resolver: r})
 	}
 	return nil

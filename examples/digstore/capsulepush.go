@@ -78,7 +78,8 @@ DIG_PASSWORD, or a question on the terminal).`,
 	return cmd
 }
 
-// credentials returns the options with what the flags, the environment or the user say.
+// credentials returns client options with the credentials from the flags, the environment or the
+// user.
 func (a *app) credentials(f *pushFlags) (*client.Options, error) {
 	_, key, err := identity()
 	if err != nil {

@@ -80,7 +80,7 @@ func (a *app) client(ctx context.Context, u remote.URL, h hostFlags) (*remote.Cl
 	return remote.NewClient(u, o)
 }
 
-// noteRetry tells the user why an attempt failed and when the next one begins.
+// noteRetry prints why an attempt failed and when the next one begins.
 func (a *app) noteRetry(err error, wait time.Duration) {
 	a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 }

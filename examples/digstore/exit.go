@@ -43,7 +43,7 @@ const (
 	exitLocked         = 17
 	exitNonconforming  = 18
 	exitNoLocalNode    = 19
-	exitInterrupted    = 130 // 128 + SIGINT, as shells say it
+	exitInterrupted    = 130 // 128 + SIGINT, as in shells
 )
 
 // exits maps errors to exit codes, to the codes of --json and to hints. The
@@ -160,7 +160,7 @@ var exits = []struct {
 	{func(error) bool { return true }, exitOther, "ERROR", "no partial change remains; correct the cause and run the command again"},
 }
 
-// damagedNames matches names that are missing because the file that had them is damaged.
+// damagedNames reports whether names are missing because a file of names is damaged.
 func damagedNames(err error) bool {
 	return as[*digstore.UnnamedError](err) && errors.Is(err, digstore.ErrCorrupt)
 }
@@ -188,7 +188,7 @@ func status(codes ...int) func(error) bool {
 	}
 }
 
-// proxied reports whether a proxy refused what it was sent because of its size.
+// proxied reports whether a proxy refused a request because of its size.
 func proxied(err error) bool {
 	var s *remote.StatusError
 	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge

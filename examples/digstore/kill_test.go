@@ -265,7 +265,7 @@ func TestTwoWriters(t *testing.T) {
 			switch code := w.ProcessState.ExitCode(); code {
 			case 0:
 				made++
-			case exitOther, exitLocked: // nothing had changed any more, or the other one held it for long
+			case exitOther, exitLocked: // nothing had changed, or the other process held the lock for long
 			default:
 				t.Errorf("one of two writers ends with exit code %d", code)
 			}

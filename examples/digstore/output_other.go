@@ -2,5 +2,5 @@
 
 package main
 
-// brokenPipe has nothing to add where EPIPE says it.
+// brokenPipe returns false: EPIPE is the only such error.
 func brokenPipe(error) bool { return false }

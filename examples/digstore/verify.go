@@ -153,7 +153,7 @@ type damagedGeneration struct {
 	err    error
 }
 
-// of is one error for all of them, of so many that were looked at.
+// of returns one error for all of them. total is the number of verified generations.
 func (d damages) of(total int) error {
 	if len(d) == 1 {
 		return fmt.Errorf("1 of %d generations is damaged: generation %d: %w", total, d[0].number,

@@ -43,7 +43,7 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(st.Commit(ctx, &storage.Generation{Manifest: m, Head: true}))
 }
 
-// freeport NAME sets a variable to a port that nobody listened on just now.
+// freeport NAME sets a variable to a port that was just free.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)

@@ -42,7 +42,7 @@ func publish(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// freeport NAME sets a variable to a port that nobody listened on just now.
+// freeport NAME sets a variable to a port that was just free.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)

@@ -148,7 +148,7 @@ type Monitoring struct {
 	SeedNames      bool   `yaml:"seed_names"`
 }
 
-// Auth is who may push, and who may administer.
+// Auth has the credentials for pushes and for administration.
 type Auth struct {
 	Credentials []Credential `yaml:"credentials"`
 	APIKeys     []APIKey     `yaml:"api_keys"`

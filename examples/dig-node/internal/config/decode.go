@@ -31,7 +31,7 @@ func (d *decoder) fail(n *yaml.Node, key, format string, args ...any) {
 	d.problems = append(d.problems, found{key, fmt.Sprintf(format, args...), n.Line})
 }
 
-// got describes what stands in a file.
+// got describes the value of a node.
 func got(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -234,7 +234,7 @@ func (d *decoder) dirs(n *yaml.Node, to *Dirs, key string) {
 	}
 }
 
-// json converts a node to JSON, and has package policy check it.
+// json converts a node to JSON, which package policy checks.
 func (d *decoder) json(n *yaml.Node, to *JSON, key string) {
 	text, err := jsonOf(n)
 	name := key[strings.LastIndexByte(key, '.')+1:]

@@ -4,6 +4,6 @@
 // the environment over the file, and the file over the default. The table in settings.go has the
 // default and the meaning of every key, and says which ones a reload applies.
 //
-// Reading fails on a key that is not known, a key that is given twice, and a value out of its
-// range. All problems are reported together, each with its key and its place.
+// Load fails on an unknown key, a duplicate key, and a value out of its range. All problems are
+// reported together, each with its key and its place.
 package config

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Sources is where settings come from.
+// Sources are the sources of settings.
 type Sources struct {
 	File  string   // the path of node.yaml; empty: no file
 	Env   []string // as os.Environ returns it
@@ -22,14 +22,14 @@ type Flag struct {
 	Value string
 }
 
-// Prefix is that of the variables of the environment: DIG_NODE_STORAGE_MAX_PLOTS is
-// storage.max_plots. A variable that is empty is not read.
+// Prefix is the prefix of environment variables: DIG_NODE_STORAGE_MAX_PLOTS is storage.max_plots.
+// An empty variable is ignored.
 const Prefix = "DIG_NODE_"
 
-// The variables that are read besides those of keys.
+// Variables that are not for keys.
 const (
 	FileVar     = Prefix + "CONFIG" // the path of the file; the caller of Load reads it
-	UsernameVar = "DIG_USERNAME"    // with PasswordVar: one credential more
+	UsernameVar = "DIG_USERNAME"    // with PasswordVar: one more credential
 	PasswordVar = "DIG_PASSWORD"
 )
 

@@ -18,7 +18,7 @@ import (
 // maxFile is the size in bytes of the largest file that is read.
 const maxFile = 1 << 20
 
-// A Problem is something wrong with a setting.
+// A Problem is an error of a setting.
 type Problem struct {
 	Key   string // empty: the file as a whole
 	Text  string
@@ -37,7 +37,7 @@ func (p Problem) String() string {
 	return text
 }
 
-// Problems is an error with all that is wrong with a configuration.
+// Problems is an error with all problems of a configuration.
 type Problems []Problem
 
 // Error returns a line for each problem.
@@ -122,7 +122,7 @@ func (r *reader) fail(key, place, format string, args ...any) {
 
 func (r *reader) place(n *yaml.Node) string { return fmt.Sprintf("%s:%d", r.name, n.Line) }
 
-// set sets one key. A value of null leaves what is there.
+// set sets one key. null does not change the value.
 func (r *reader) set(key string, n *yaml.Node, from Origin) {
 	field := r.fields[key]
 	_, isJSON := field.Interface().(JSON)
@@ -224,7 +224,7 @@ func (r *reader) isSectionKey(key string) bool {
 	return false
 }
 
-// unknown reports a key that is not known, with the nearest that is.
+// unknown reports an unknown key, with the most similar known one.
 func (r *reader) unknown(key, place string) {
 	text := "unknown key"
 	if near := nearest(key); near != "" {
