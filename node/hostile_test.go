@@ -75,8 +75,8 @@ func TestRateLimits(t *testing.T) {
 	}
 }
 
-// Callers of many addresses neither grow a table without end, nor take the bucket of one who was
-// there before.
+// TestManyAddresses: callers from many addresses neither grow a table without limit nor affect the
+// bucket of an earlier caller.
 func TestManyAddresses(t *testing.T) {
 	now := func() time.Time { return time.Unix(1_800_000_000, 0) }
 	n := start(t, node.Config{Now: now, Limits: node.Limits{Callers: api.Limits{Tracked: 50,
@@ -160,7 +160,8 @@ func raw(t *testing.T, url, text string) net.Conn {
 	return c
 }
 
-// Clients that send or take nothing are disconnected, and others are served meanwhile.
+// TestSlowClients: clients that neither send nor receive are disconnected, and others are served at
+// the same time.
 func TestSlowClients(t *testing.T) {
 	st := storage.NewMemory(nil)
 	const size = 32 << 20 // more than the buffers of a connection take
@@ -211,8 +212,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// Bodies that can only be refused are not read to their end, and those that may be taken have a
-// budget together.
+// TestGiantBodies: bodies that can only be refused are not read to their end, and all others share
+// a budget.
 func TestGiantBodies(t *testing.T) {
 	n := start(t, node.Config{Limits: unlimited, Credential: credentials}, "")
 	c := raw(t, n.url, "POST /datastore/push HTTP/1.1\r\nHost: n\r\n"+
@@ -272,7 +273,7 @@ func TestGiantBodies(t *testing.T) {
 	}
 }
 
-// Who may use the admin routes.
+// TestAdmin: authorization of the admin routes.
 func TestAdmin(t *testing.T) {
 	token := [32]byte{9}
 	text := hex.EncodeToString(token[:])

@@ -71,7 +71,7 @@ func TestRestart(t *testing.T) {
 	if err := n.stop(); err != nil {
 		t.Fatal(err)
 	}
-	// A damaged snapshot is as good as none; a damaged list of what is followed is an error.
+	// A damaged snapshot is ignored; a damaged list of followed datastores is an error.
 	snapshot := filepath.Join(dir, "data", "index.snapshot")
 	if err := os.WriteFile(snapshot, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// What lies on a volume that is away is not said to be absent.
+// TestVolumeAway: content on a missing volume is not reported as absent.
 func TestVolumeAway(t *testing.T) {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "volume")

@@ -84,7 +84,7 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// A refusal has the error that package capsule has for it.
+// TestChallengeRefused: a refusal matches the error of package capsule.
 func TestChallengeRefused(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	c := newClient(t, proving(t, []auth.NodePublicKey{validatorKey.PublicKey()}, g), nil)
@@ -145,7 +145,7 @@ func TestChallengeRefused(t *testing.T) {
 	}
 }
 
-// Answers that do not prove what was asked are found.
+// TestChallengeLies: answers that do not prove the challenge are detected.
 func TestChallengeLies(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	victim := capsuletest.Split(t, 2, 100_000, text(2, 250_000))
@@ -210,7 +210,7 @@ func TestChallengeLies(t *testing.T) {
 	}
 }
 
-// A challenge is sent once, also when the node asks for time.
+// TestChallengeOnce: a challenge is not retried, even if the node sends Retry-After.
 func TestChallengeOnce(t *testing.T) {
 	url, n := refusing(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
 	c := newClient(t, url, nil)

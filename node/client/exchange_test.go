@@ -107,7 +107,8 @@ func refusing(t testing.TB, h http.HandlerFunc) (string, *atomic.Int64) {
 	return srv.URL, n
 }
 
-// What a refusal says is read, bounded and made harmless.
+// TestStatusError: the text of a refusal is read up to a limit, and its control characters are
+// replaced.
 func TestStatusError(t *testing.T) {
 	tests := []struct {
 		name, kind, body string
@@ -152,8 +153,8 @@ func TestStatusError(t *testing.T) {
 	}
 }
 
-// What passes is tried again, as often as allowed and after the wait that the node asks for; what
-// lasts is not.
+// TestRetries: temporary failures are retried, up to the number of attempts and after the time in
+// Retry-After; permanent ones are not.
 func TestRetries(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -201,7 +202,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A wait of any length is cut, and ends with the context.
+// TestLongWait: a wait is limited, and ends with the context.
 func TestLongWait(t *testing.T) {
 	url, _ := refusing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "86400")
@@ -249,7 +250,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// Credentials go to loopback over plain HTTP, and nowhere else.
+// TestCredentials: credentials are sent over plain HTTP only to loopback.
 func TestCredentials(t *testing.T) {
 	var got atomic.Value
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -278,7 +279,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// A caller with a key that the node lists has a bucket of its own, and waits when that is empty.
+// TestAPIKey: a caller with a listed key has its own bucket, and waits if that is empty.
 func TestAPIKey(t *testing.T) {
 	_, err := client.New("http://node.example", &client.Options{APIKey: "k3y"})
 	if !errors.Is(err, client.ErrInsecure) {
@@ -299,7 +300,7 @@ func TestAPIKey(t *testing.T) {
 	}
 }
 
-// A node with TLS is asked when its certificate is trusted, and once when it is not.
+// TestTLS: a request succeeds if the certificate is trusted, and is not retried otherwise.
 func TestTLS(t *testing.T) {
 	n := new(atomic.Int64)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -333,12 +334,12 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// fakeTransport answers as it is told, after it has read the request.
+// fakeTransport reads the request and then returns a fixed answer.
 type fakeTransport func(r *http.Request) (*http.Response, error)
 
 func (f fakeTransport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// drip gives one byte each period, as long as its context lasts.
+// drip returns one byte each period, until its context ends.
 type drip struct {
 	ctx    context.Context
 	period time.Duration
@@ -359,8 +360,8 @@ func (d *drip) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// An answer that comes too slowly ends after a minute; one that keeps up does not, and the time
-// that the caller takes does not count.
+// TestPaceOfAnswer: a slow answer is aborted after a minute. An answer at the minimum rate is not,
+// and the time between the reads of the caller does not count.
 func TestPaceOfAnswer(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -411,7 +412,8 @@ func TestPaceOfAnswer(t *testing.T) {
 	}
 }
 
-// A request of which nothing is taken for a minute ends. Slow content of the caller does not count.
+// TestPaceOfRequest: a request is aborted if no byte is sent for a minute. The time to read the
+// content of the caller does not count.
 func TestPaceOfRequest(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -459,7 +461,7 @@ func TestPaceOfRequest(t *testing.T) {
 	}
 }
 
-// A cancelled context ends every call at once.
+// TestCancelled: a cancelled context ends every call immediately.
 func TestCancelled(t *testing.T) {
 	g := holdingOne(t)
 	base := startNode(t, node.Config{Storage: holding(t, g, 0)})

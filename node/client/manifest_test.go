@@ -123,7 +123,7 @@ func setCapsule(name string, value any) func(map[string]any) {
 	}
 }
 
-// Every lie of a manifest is found.
+// TestManifestLies: every manipulation of a manifest is detected.
 func TestManifestLies(t *testing.T) {
 	g := capsuletest.Split(t, 1, 10_000, text(1, 95_000))
 	other := capsuletest.Split(t, 2, 10_000, text(2, 95_000))
@@ -229,7 +229,7 @@ func TestManifestBound(t *testing.T) {
 	}
 }
 
-// The statement of a node counts when its signature and its key do.
+// TestSignedRoots: a statement is accepted if its signature and its key are valid.
 func TestSignedRoots(t *testing.T) {
 	g := capsuletest.Split(t, 1, 10_000, text(1, 35_000))
 	base := startNode(t, node.Config{Storage: holding(t, g, 4)})
@@ -264,7 +264,7 @@ func TestSignedRoots(t *testing.T) {
 	}
 }
 
-// A statement that does not verify is not remembered, and one that is not there is absent.
+// TestStatement: an invalid statement is not cached, and a missing one is fs.ErrNotExist.
 func TestStatement(t *testing.T) {
 	g := capsuletest.Split(t, 1, 10_000, text(1, 35_000))
 	var lies atomic.Int64

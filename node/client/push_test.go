@@ -133,7 +133,7 @@ func TestPushShared(t *testing.T) {
 	reads(t, base, g)
 }
 
-// Every refusal has its error, and leaves nothing.
+// TestPushRefused: every refusal has its error, and no session remains.
 func TestPushRefused(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	newer := capsuletest.Split(t, 1, 100_000, text(2, 250_000))
@@ -191,7 +191,8 @@ func TestPushRefused(t *testing.T) {
 	}
 }
 
-// Content that is not what the manifest says never reaches the node, and the session is closed.
+// TestPushWrongContent: content that does not match the manifest is never sent completely, and the
+// session is aborted.
 func TestPushWrongContent(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	base, _ := lying(t, startNode(t, node.Config{}), nil)
@@ -227,7 +228,8 @@ func (wrongSource) Open(_ context.Context, d capsule.Descriptor) (io.ReadCloser,
 	return io.NopCloser(io.LimitReader(endless{}, int64(d.Size))), nil
 }
 
-// A push goes on when its session has ended, when an answer is lost, and when the node is busy.
+// TestPushGoesOn: a push continues if its session has ended, if an answer is lost, and if the node
+// is busy.
 func TestPushGoesOn(t *testing.T) {
 	g := signed(t, capsuletest.Split(t, 1, 100_000, text(1, 250_000)), 1)
 	tests := []struct {
@@ -289,7 +291,7 @@ func gone(r *http.Response) {
 	setBody(r, []byte(`{"code":"session_not_found"}`))
 }
 
-// A session that ends again and again does not keep the client busy for ever.
+// TestPushGivesUp: if sessions end repeatedly, the client gives up.
 func TestPushGivesUp(t *testing.T) {
 	g := holdingOne(t)
 	base, count := lying(t, startNode(t, node.Config{}), func(_ testing.TB, r *http.Response) {
@@ -305,7 +307,7 @@ func TestPushGivesUp(t *testing.T) {
 	}
 }
 
-// Answers of a push that make no sense are refused.
+// TestPushLies: inconsistent answers of a push are refused.
 func TestPushLies(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	for _, answer := range []string{
@@ -331,7 +333,7 @@ func TestPushLies(t *testing.T) {
 	}
 }
 
-// A push that is interrupted leaves a node that takes it again.
+// TestPushInterrupted: after an interrupted push the node accepts it again.
 func TestPushInterrupted(t *testing.T) {
 	g := signed(t, capsuletest.Split(t, 1, 10_000, text(1, 450_000)), 1)
 	st := storage.NewMemory(nil)

@@ -131,7 +131,7 @@ func TestCapsule(t *testing.T) {
 	}
 }
 
-// A root that is not trusted opens nothing, whatever the node proves.
+// TestUntrustedRoot: nothing is opened under an untrusted root, even with valid proofs.
 func TestUntrustedRoot(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 250_000))
 	base := startNode(t, node.Config{Storage: holding(t, g, 3)})
@@ -242,7 +242,8 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func (endless) Close() error               { return nil }
 
-// Every lie about a capsule is found, by place and by hash, with its error.
+// TestCapsuleLies: every manipulation of a capsule is detected, by place and by hash, with its
+// error.
 func TestCapsuleLies(t *testing.T) {
 	g := capsuletest.Split(t, 1, 100_000, text(1, 450_000))
 	other := capsuletest.Split(t, 1, 100_000, text(2, 450_000))
@@ -356,7 +357,7 @@ func TestCapsuleLies(t *testing.T) {
 	}
 }
 
-// A node that sends no chunk root is checked by the content of whole capsules.
+// TestWithoutChunkRoot: without a chunk root, whole capsules are verified by their content.
 func TestWithoutChunkRoot(t *testing.T) {
 	g := capsuletest.Of(t, 1, text(1, 100_000), nil, text(2, 10))
 	base := startNode(t, node.Config{Storage: holding(t, g, 0)})
@@ -416,7 +417,8 @@ func drain[R io.ReadCloser](r R, err error) error {
 	return err
 }
 
-// A transfer that breaks off goes on at its offset, also where ranges are not served.
+// TestBrokenTransfer: an interrupted transfer is resumed at its offset, even if ranges are not
+// served.
 func TestBrokenTransfer(t *testing.T) {
 	g := capsuletest.Split(t, 1, 0, text(1, 3_000_000))
 	base := startNode(t, node.Config{Storage: holding(t, g, 0)})

@@ -198,7 +198,7 @@ func TestBribes(t *testing.T) {
 	}
 }
 
-// What is wrong is refused with its line.
+// TestRefuse: malformed content is refused with its line.
 func TestRefuse(t *testing.T) {
 	id, owner := store(1).String(), key(1).String()
 	entry := map[string]string{
@@ -302,7 +302,7 @@ func (r *records) Handle(_ context.Context, rec slog.Record) error {
 	return nil
 }
 
-// A new version counts; one that is wrong or missing does not, and says so once.
+// TestReload: a new version is used. A malformed or missing one is not, and is reported once.
 func TestReload(t *testing.T) {
 	version := func(amount int) string {
 		return fmt.Sprintf(`{"kind": "pending", "amount": %d}`, amount)
@@ -345,7 +345,7 @@ func TestReload(t *testing.T) {
 		"source_refused", "source_reloaded"})
 }
 
-// Versions of one size that follow each other at once are told apart.
+// TestSameSize: versions of equal size in quick succession are distinguished.
 func TestSameSize(t *testing.T) {
 	path := write(t, `{"kind": "pending", "amount": 0}`)
 	r, err := files.OpenRewards(path, nil)

@@ -36,7 +36,7 @@ func generationItem(h index.Holding, head bool) index.Item {
 	return index.Item{Key: h.Key, Size: 10, Modified: time.Unix(1_700_000_000, 5), Head: head}
 }
 
-// naive is an index without any cleverness.
+// naive is a simple reference implementation of the index.
 type naive struct {
 	items map[naiveItem]*naiveHeld
 }
@@ -313,8 +313,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// What contradicts itself, or another item, is refused and changes nothing. An item that is itself
-// another than before is taken.
+// TestRefused: a holding that contradicts itself, or another item, is refused and changes nothing.
+// A changed item is accepted.
 func TestRefused(t *testing.T) {
 	x := index.New()
 	good := holding(1, 1, 1, 2, 3)

@@ -48,7 +48,7 @@ func loadBytes(t testing.TB, b []byte) (*index.Index, error) {
 	return index.Load(disk, "/d/index")
 }
 
-// Every byte that is flipped, and every length that is not the whole, is found.
+// TestSnapshotDamage: every flipped byte and every truncation is detected.
 func TestSnapshotDamage(t *testing.T) {
 	b := snapshot(t, sample(t, 1))
 	x, err := loadBytes(t, b)
@@ -76,8 +76,8 @@ func TestSnapshotDamage(t *testing.T) {
 	}
 }
 
-// The power goes at every file operation of a save, or the operation fails: the snapshot is the old
-// one or the new one, or, after a crash, none that would be taken for one.
+// TestSaveCrashes cuts the power at every file operation of a save, or lets the operation fail. The
+// snapshot is then the old or the new one, or, after a crash, one that is rejected.
 func TestSaveCrashes(t *testing.T) {
 	first, second := sample(t, 1), sample(t, 9)
 	old, now := snapshot(t, first), snapshot(t, second)
@@ -116,7 +116,7 @@ func TestSaveCrashes(t *testing.T) {
 	}
 }
 
-// Bytes that a disk may come up with are refused, and take no more memory than they have.
+// FuzzLoad: arbitrary bytes are refused, and memory use is bounded by their length.
 func FuzzLoad(f *testing.F) {
 	b := snapshot(f, sample(f, 1))
 	f.Add(b)

@@ -103,7 +103,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// device is a worker that does what a broken device does.
+// device is a worker that simulates a broken device.
 type device struct {
 	how   string
 	asked atomic.Int32
@@ -127,8 +127,8 @@ func (d *device) Search(ctx context.Context, in capsule.WorkInput, bits int) (ui
 	return nonce, err
 }
 
-// A device that failed is not asked for a while, and is then asked again. The end of the context is
-// no failure.
+// TestFallbackRetries: a failed device is not used for a while, and then used again. The end of the
+// context is not a failure.
 func TestFallbackRetries(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	d := &device{how: "fails"}
@@ -186,8 +186,8 @@ func (a *answerer) Answer(ctx context.Context, _ *capsule.Challenge) (*capsule.B
 	}
 }
 
-// So many challenges run, so many wait, the next one is refused at once; who waits can leave, and a
-// panic takes no slot with it.
+// TestBounds: the numbers of running and waiting challenges are limited, and the next one is
+// refused immediately. A waiting call ends with its context, and a panic releases its slot.
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &answerer{gate: make(chan error)}

@@ -74,7 +74,7 @@ func (t *Tiers) mark(hash merkle.Hash, place string, have bool) {
 	t.index.Mark(name, hash, have)
 }
 
-// mended ends the quarantine of a copy.
+// mended removes the quarantine of a copy.
 func (t *Tiers) mended(hash merkle.Hash, place string) error {
 	t.mark(hash, place, true)
 	if !t.state.IsDamaged(hash, place) {
@@ -89,8 +89,8 @@ func (t *Tiers) mended(hash merkle.Hash, place string) error {
 	return nil
 }
 
-// applyQuarantine takes what is quarantined out of an index that was just brought up to date, and
-// forgets the quarantine of what is described no more.
+// applyQuarantine removes quarantined copies from an updated index, and drops quarantine entries
+// that are no longer in the index.
 func (t *Tiers) applyQuarantine() {
 	var list []state.Damage
 	t.state.Read(func(d *state.Data) {

@@ -20,7 +20,7 @@ import (
 
 // Release removes loose content that is in plots which have passed full verification, when
 // Settings.Release says so, and returns how many bytes were removed. Content that a generation
-// outside of plots names too stays.
+// outside of plots also names stays.
 func (t *Tiers) Release(ctx context.Context) (int64, error) {
 	if !t.c.Settings.Release {
 		return 0, nil
@@ -68,7 +68,7 @@ func (t *Tiers) releaseFrom(ctx context.Context, good map[string]bool) (int64, e
 		}
 	}
 	t.mu.Lock()
-	for hash := range t.staged { // a session will commit it
+	for hash := range t.staged { // a session may commit it
 		needed[hash] = true
 	}
 	t.mu.Unlock()
@@ -133,7 +133,7 @@ func (t *Tiers) placeOf(ctx context.Context, p plot.Held) economy.Class {
 	place := economy.Place{Age: t.c.Now().Sub(p.Created), Superseded: true}
 	for _, d := range p.Datastores {
 		if facts, err := t.c.Facts(ctx, d.Store); err != nil {
-			return economy.SSD // it stays as long as nothing is known
+			return economy.SSD // it stays until Facts succeeds
 		} else if facts.Tier.Better(place.Tier) {
 			place.Tier = facts.Tier
 		}
@@ -185,8 +185,8 @@ func (t *Tiers) endMove(ctx context.Context, from, to *volume, job *state.PlotJo
 	return t.state.Change(func(s *state.Data) { s.Plotting = nil })
 }
 
-// continueMove ends a move that was interrupted: the first file goes when the copy is whole, and
-// else stays.
+// continueMove completes an interrupted move: if the copy is complete it removes the original, and
+// otherwise it keeps it.
 func (t *Tiers) continueMove(ctx context.Context, to *volume, job *state.PlotJob) error {
 	name := filepath.Join(to.Path, filepath.Base(job.From))
 	from := t.volumeAt(filepath.Dir(job.From))
@@ -203,14 +203,14 @@ func (t *Tiers) continueMove(ctx context.Context, to *volume, job *state.PlotJob
 	return t.endMove(ctx, from, to, job)
 }
 
-// Shares and times at which a plot is written anew.
+// Limits at which a plot is rewritten.
 const (
 	deadShare    = 4 // a quarter of the content is removed
 	revokedAfter = 24 * time.Hour
 )
 
-// Compact writes plots anew, without what was removed, of whose content a quarter is removed or
-// that have held revoked content for 24 hours. A plot of which nothing is left is removed.
+// Compact rewrites plots without their removed content, if a quarter of the content is removed, or
+// if they have held revoked content for 24 hours. A plot without remaining content is removed.
 func (t *Tiers) Compact(ctx context.Context) error {
 	t.plotting.Lock()
 	defer t.plotting.Unlock()
@@ -272,7 +272,7 @@ func (t *Tiers) compact(ctx context.Context, v *volume, p plot.Held) error {
 	return t.removePlot(ctx, v, p.Path)
 }
 
-// rewrite makes a plot of what is left of another one, on a volume of the same class.
+// rewrite makes a plot of the remaining content of another one, on a volume of the same class.
 func (t *Tiers) rewrite(ctx context.Context, v *volume, live []index.Holding) error {
 	plan := &plotPlan{class: v.Class}
 	type place struct {
@@ -303,8 +303,8 @@ func (t *Tiers) rewrite(ctx context.Context, v *volume, live []index.Holding) er
 	return err
 }
 
-// manifestOf returns the manifest of what a plot holds: from the storage, or from the plot itself
-// when it holds the whole generation.
+// manifestOf returns the manifest of a generation in a plot: from the storage, or from the plot
+// itself if it holds the whole generation.
 func (t *Tiers) manifestOf(ctx context.Context, h index.Holding) (*capsule.Manifest, error) {
 	g, err := t.c.Storage.Generation(ctx, h.Store, h.Root)
 	if err == nil {

@@ -26,10 +26,10 @@ import (
 
 // PlotRequest says what goes into a plot.
 type PlotRequest struct {
-	// Generations are at most one of each datastore; a zero Root is the head. What of them is held
-	// goes into the plot.
+	// Generations are at most one of each datastore; a zero Root is the head. The plot gets their
+	// held capsules.
 	Generations []index.Key
-	// Keep chooses among the capsules that are held. nil: all.
+	// Keep selects among the held capsules. nil: all.
 	Keep func(auth.StoreID, capsule.Descriptor) bool
 	// Class is where the plot goes. 0: where the tiers of its datastores place it.
 	Class economy.Class
@@ -50,9 +50,9 @@ type plotPlan struct {
 	progress    func(plot.Progress)
 }
 
-// CreatePlot makes a plot, verifies it in full and takes it up. One plot at a time is made. Nothing
-// held is fs.ErrNotExist, a plot that is there already fs.ErrExist, too many plots ErrMaxPlots, and
-// no volume with room ErrNoSpace.
+// CreatePlot makes a plot, verifies it in full and adds it to the index. It makes one plot at a
+// time. Errors are fs.ErrNotExist if nothing is held, fs.ErrExist if the plot exists, ErrMaxPlots,
+// and ErrNoSpace if no volume has room.
 func (t *Tiers) CreatePlot(ctx context.Context, r PlotRequest) (*plot.Info, error) {
 	t.plotting.Lock()
 	defer t.plotting.Unlock()
@@ -102,8 +102,8 @@ func (t *Tiers) planPlot(ctx context.Context, r PlotRequest) (*plotPlan, error) 
 	return p, nil
 }
 
-// room returns how many bytes may be written to a volume: what the disk has beyond the reserve,
-// and what the quota leaves.
+// room returns the number of bytes that may be written to a volume: the smaller of the free space
+// beyond the reserve and the rest of the quota.
 func (t *Tiers) room(v *volume) (int64, error) {
 	var used int64
 	for _, p := range v.held() {
@@ -120,8 +120,8 @@ func (t *Tiers) room(v *volume) (int64, error) {
 	return max(0, room), nil
 }
 
-// choose returns the volume for a plot of so many bytes of content: of the class where one has
-// room, the one with the most.
+// choose returns the volume for a plot with size bytes of content: the one with the most room, of
+// the given class if one has room.
 func (t *Tiers) choose(class economy.Class, size int64, not ...*volume) (*volume, error) {
 	need := size + size*3/100
 	var best *volume
@@ -152,8 +152,8 @@ func (t *Tiers) choose(class economy.Class, size int64, not ...*volume) (*volume
 	return nil, errors.Join(append(errs, err)...)
 }
 
-// writePlot makes a plot on a volume and takes it up when it has passed full verification. The
-// caller holds plotting.
+// writePlot makes a plot on a volume, verifies it in full and adds it to the index. The caller
+// holds plotting.
 func (t *Tiers) writePlot(ctx context.Context, v *volume, p *plotPlan) (*plot.Info, error) {
 	s := t.c.Settings
 	if t.c.Key == nil {
@@ -204,7 +204,7 @@ func (t *Tiers) fill(ctx context.Context, w *plot.Writer) (*plot.Info, error) {
 	}
 }
 
-// explainIO adds to an error that the volume is away, when it is.
+// explainIO adds to an error that the volume is missing, if it is.
 func (v *volume) explainIO(err error) error {
 	if away := v.inPlace(); away != nil {
 		return errors.Join(v.explain(away), err)
@@ -212,7 +212,7 @@ func (v *volume) explainIO(err error) error {
 	return err
 }
 
-// adopt verifies a plot file in full and takes it up. One that does not pass is removed.
+// adopt verifies a plot file in full and adds it to the index. It removes a file that fails.
 func (t *Tiers) adopt(ctx context.Context, v *volume, path string) (*plot.Info, error) {
 	info, err := t.takeUp(ctx, v, path)
 	if err == nil {
@@ -241,7 +241,7 @@ func (t *Tiers) takeUp(ctx context.Context, v *volume, path string) (*plot.Info,
 	return nil, v.explain(fmt.Errorf("plot %s: %w", path, fs.ErrNotExist))
 }
 
-// rescan brings the index up to date with one volume.
+// rescan updates the index from one volume.
 func (t *Tiers) rescan(ctx context.Context, v *volume) error {
 	t.indexing.Lock()
 	defer t.indexing.Unlock()
@@ -431,7 +431,7 @@ func (t *Tiers) continuePlot(ctx context.Context) (*plot.Info, error) {
 		return nil, t.continueMove(ctx, v, job)
 	}
 	p, err := t.planPlot(ctx, PlotRequest{Generations: job.Keys})
-	if v == nil || errors.Is(err, fs.ErrNotExist) { // the volume or a generation is there no more
+	if v == nil || errors.Is(err, fs.ErrNotExist) { // the volume or a generation was removed
 		return nil, t.state.Change(func(s *state.Data) { s.Plotting = nil })
 	}
 	if err != nil {
@@ -449,11 +449,10 @@ func (t *Tiers) volumeAt(path string) *volume {
 	return nil
 }
 
-// copySuffix is that of a plot that is being copied.
+// copySuffix is the suffix of a plot that is being copied.
 const copySuffix = ".copy"
 
-// sweep removes what plots that were interrupted, and will not be continued, have left. What
-// cannot be removed stays.
+// sweep removes the files of interrupted plots that will not be continued. It ignores errors.
 func (t *Tiers) sweep() {
 	for _, v := range t.volumes {
 		list, err := v.fs.ReadDir(v.Path)
@@ -466,14 +465,14 @@ func (t *Tiers) sweep() {
 			_, suffix, ok := strings.Cut(rest, ".plot")
 			left := []string{".tmp", ".sub", ".job", ".job.tmp", ".lock", copySuffix}
 			if isPlot && ok && slices.Contains(left, suffix) {
-				_ = v.fs.Remove(filepath.Join(v.Path, name)) // only room is lost
+				_ = v.fs.Remove(filepath.Join(v.Path, name)) // after an error only space is lost
 			}
 		}
 	}
 }
 
-// Backup copies a plot to another volume, one of class HDD where that has room. The copy answers
-// when the first file cannot, and repairs it.
+// Backup copies a plot to another volume, of class HDD if one has room. The copy is used if the
+// first file cannot be read, and to repair it.
 func (t *Tiers) Backup(ctx context.Context, id merkle.Hash) (*plot.Info, error) {
 	t.plotting.Lock()
 	defer t.plotting.Unlock()
@@ -531,7 +530,7 @@ func (t *Tiers) copyFile(
 		err = to.fs.Rename(name+copySuffix, name)
 	}
 	if err != nil {
-		_ = to.fs.Remove(name + copySuffix) // sweep does it otherwise
+		_ = to.fs.Remove(name + copySuffix) // after an error sweep removes it
 		return err
 	}
 	return to.fs.SyncDir(to.Path)

@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/plot"
 )
 
-// ScrubStatus is what the scrub has done. Bytes, Damaged and Repaired are of the scrub that is
-// under way, or else of the last one.
+// ScrubStatus is the state of the scrub. Bytes, Damaged and Repaired are of the running scrub, or
+// else of the last one.
 type ScrubStatus struct {
 	Running  bool
 	Started  time.Time
@@ -28,10 +28,10 @@ type ScrubStatus struct {
 	Repaired int
 }
 
-// Scrub reads everything that is held, in order and at no more than Settings.ScrubRate, and repairs
-// what is damaged. It begins where the last one was interrupted, also in an earlier process. What
-// it cannot repair is quarantined, and not served until it is. The error is that of ctx, or says
-// what could not be read.
+// Scrub reads all held content, in order and at most at Settings.ScrubRate, and repairs damage. It
+// continues an interrupted scrub, also of an earlier process. Content that it cannot repair is
+// quarantined, and not served until it is repaired. The error is that of ctx, or says what could
+// not be read.
 func (t *Tiers) Scrub(ctx context.Context) error {
 	t.scrubbing.Lock()
 	defer t.scrubbing.Unlock()
@@ -54,7 +54,7 @@ func (t *Tiers) Scrub(ctx context.Context) error {
 	})
 }
 
-// pacer bounds the rate of reading.
+// pacer limits the rate of reading.
 type pacer struct {
 	rate  int64
 	began time.Time
@@ -62,7 +62,7 @@ type pacer struct {
 	bytes int64
 }
 
-// spent waits until so many bytes more were to be read.
+// spent waits for the time that n bytes take at the rate.
 func (p *pacer) spent(ctx context.Context, n int64) error {
 	p.bytes += n
 	due := time.Duration(float64(p.bytes) / float64(p.rate) * float64(time.Second))
@@ -181,7 +181,7 @@ func (t *Tiers) storageAway(ctx context.Context) bool {
 	return t.storageErr != nil
 }
 
-// mendedIf ends a quarantine of what has been read right.
+// mendedIf removes the quarantine of content that was read without damage.
 func (t *Tiers) mendedIf(d capsule.Descriptor, place string) error {
 	if !t.state.IsDamaged(d.Hash, place) {
 		return nil
@@ -189,8 +189,8 @@ func (t *Tiers) mendedIf(d capsule.Descriptor, place string) error {
 	return t.mended(d.Hash, place)
 }
 
-// countRepair notes the outcome of a repair. That there is nothing to repair from is no error: the
-// quarantine says it.
+// countRepair counts the outcome of a repair. It is no error if there is no good copy: the content
+// stays quarantined.
 func (t *Tiers) countRepair(err error) error {
 	if err == nil {
 		t.state.Note(func(s *state.Data) { s.Scrub.Repaired++ })
@@ -201,8 +201,7 @@ func (t *Tiers) countRepair(err error) error {
 	return nil
 }
 
-// repairLoose replaces a damaged content of the storage: by what a plot has, else by what Refill
-// fetches.
+// repairLoose replaces damaged content of the storage from a plot, or else by Refill.
 func (t *Tiers) repairLoose(ctx context.Context, d capsule.Descriptor) error {
 	var err error = &unavailableError{what: "capsule " + d.Hash.String(), cause: fs.ErrNotExist}
 	if rc, open := t.openPlots(ctx, d); open == nil {
@@ -241,7 +240,7 @@ func (t *Tiers) scrubPlots(ctx context.Context, p *pacer) error {
 	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.path, b.path) })
 	for _, f := range files {
 		if f.v.inPlace() != nil {
-			continue // it is not this scrub's to wait for
+			continue // a scrub does not wait for it
 		}
 		if err := t.scrubPlot(ctx, p, f.v, f.path); err != nil {
 			return err
@@ -288,7 +287,7 @@ func (t *Tiers) scrubPlot(ctx context.Context, p *pacer, v *volume, path string)
 	return t.countRepair(t.repairPlot(ctx, v, path))
 }
 
-// mendedPlots ends quarantines of a volume that are not true any more.
+// mendedPlots removes quarantines of a volume that are obsolete.
 func (t *Tiers) mendedPlots(ctx context.Context, v *volume) error {
 	var list []state.DamageKey
 	t.state.Read(func(d *state.Data) {
@@ -316,7 +315,7 @@ func (t *Tiers) mendedPlots(ctx context.Context, v *volume) error {
 	return t.rescan(ctx, v)
 }
 
-// readsRight reports whether the plots of a volume give a content.
+// readsRight reports whether the plots of a volume return a content without damage.
 func (t *Tiers) readsRight(v *volume, d capsule.Descriptor) bool {
 	plots, err := v.open()
 	if err != nil {
@@ -331,8 +330,8 @@ func (t *Tiers) readsRight(v *volume, d capsule.Descriptor) bool {
 	return err == nil
 }
 
-// repairPlot writes the damaged parts of a plot again, from what the node has elsewhere or from
-// Refill, and quarantines what cannot be repaired.
+// repairPlot rewrites the damaged parts of a plot, from other copies of the node or from Refill,
+// and quarantines what cannot be repaired.
 func (t *Tiers) repairPlot(ctx context.Context, v *volume, path string) error {
 	report, err := plot.Repair(ctx, path, &elsewhere{t, v}, nil)
 	for _, other := range t.volumes {
@@ -363,7 +362,7 @@ func (t *Tiers) repairPlot(ctx context.Context, v *volume, path string) error {
 	return err
 }
 
-// descriptor returns what the index has about a damaged extent.
+// descriptor returns the descriptor of a damaged extent from the index.
 func (t *Tiers) descriptor(d plot.Damage) (capsule.Descriptor, bool) {
 	_, have, err := t.index.Find(d.Hash)
 	if err != nil {
@@ -372,7 +371,7 @@ func (t *Tiers) descriptor(d plot.Damage) (capsule.Descriptor, bool) {
 	return have, err == nil
 }
 
-// elsewhere gives content from all places but one volume, and from Refill.
+// elsewhere is a source of content from all places except one volume, and from Refill.
 type elsewhere struct {
 	t   *Tiers
 	not *volume
@@ -473,7 +472,7 @@ func (t *Tiers) repairJob(ctx context.Context) {
 	}
 }
 
-// scrubJob scrubs at every ScrubInterval, and goes on with a scrub that was interrupted.
+// scrubJob scrubs at every ScrubInterval, and continues an interrupted scrub.
 func (t *Tiers) scrubJob(ctx context.Context) {
 	interval := t.c.Settings.ScrubInterval
 	if interval < 0 {

@@ -1,4 +1,4 @@
-// Package state keeps what a node knows about its tiers beside what storage and plots say, in one
+// Package state keeps the state of a node's tiers that is not in the storage and the plots, in one
 // file with a checksum.
 package state
 
@@ -22,17 +22,17 @@ import (
 // ErrDamaged: the file is damaged.
 var ErrDamaged = errors.New("damaged state file")
 
-// maxState is the length in bytes of the longest state file.
+// maxState is the limit of a state file in bytes.
 const maxState = 256 << 20
 
 const version = 1
 
-// Removal is a generation that is not served any more. A zero root is the whole datastore.
+// Removal is a generation that is no longer served. A zero root means the whole datastore.
 type Removal struct {
 	Store   auth.StoreID `json:"store"`
 	Root    merkle.Hash  `json:"root"`
 	At      time.Time    `json:"at"`
-	Revoked bool         `json:"revoked,omitempty"` // it is never taken again
+	Revoked bool         `json:"revoked,omitempty"` // never accepted again
 }
 
 // Key returns the generation.
@@ -55,7 +55,7 @@ type DamageKey struct {
 	Place string
 }
 
-// Scrub is where a scrub is.
+// Scrub is the position of a scrub.
 type Scrub struct {
 	Started  time.Time    `json:"started"`
 	Finished time.Time    `json:"finished"` // of the last whole scrub
@@ -69,7 +69,7 @@ type Scrub struct {
 	Repaired int          `json:"repaired"`
 }
 
-// PlotStamp says which file has passed full verification.
+// PlotStamp identifies a plot file that has passed full verification.
 type PlotStamp struct {
 	Path     string      `json:"path"`
 	ID       merkle.Hash `json:"id"`
@@ -77,7 +77,7 @@ type PlotStamp struct {
 	Modified time.Time   `json:"modified"`
 }
 
-// PlotJob is a plot that is being made or moved, so that a restart goes on with it.
+// PlotJob is a plot that is being made or moved, so that a restart continues it.
 type PlotJob struct {
 	Volume string      `json:"volume"` // where it will be
 	Keys   []index.Key `json:"keys"`   // what it is made of
@@ -103,7 +103,7 @@ type envelope struct {
 	State   json.RawMessage `json:"state"`
 }
 
-// Data is what is kept.
+// Data is the state.
 type Data struct {
 	Volumes    map[string]string // path → id in the marker
 	Removed    map[index.Key]Removal
@@ -126,8 +126,8 @@ type State struct {
 	dirty bool
 }
 
-// Load reads the state file; one that is missing, or has no name, is an empty state. Without a name
-// nothing is written either. A file that is damaged is ErrDamaged.
+// Load reads the state file. A missing file is an empty state. Without a file name the state is
+// empty and never written. If the file is damaged, the error is ErrDamaged.
 func Load(fsys diskfs.FS, file string) (*State, error) {
 	s := &State{file: file, fs: fsys, data: Data{Volumes: map[string]string{},
 		Removed: map[index.Key]Removal{}, Quarantine: map[DamageKey]Damage{},
@@ -215,7 +215,7 @@ func (s *State) Change(f func(*Data)) error {
 	return s.Flush()
 }
 
-// Note changes the data, to be saved with the next Change or Flush.
+// Note changes the data. The next Change or Flush saves it.
 func (s *State) Note(f func(*Data)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,7 +263,7 @@ func (s *State) IsRemoved(k index.Key) bool {
 	return gone
 }
 
-// IsRevoked reports whether a generation is never taken again.
+// IsRevoked reports whether a generation is revoked.
 func (s *State) IsRevoked(k index.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
