@@ -541,7 +541,8 @@ func TestPushSession(t *testing.T) {
 	}
 }
 
-// What callers can hold has limits, and a false description of content that is here harms nobody.
+// TestPushLimits: the resources of callers are limited, and a false description of held content has
+// no effect.
 func TestPushLimits(t *testing.T) {
 	limits := unlimited
 	limits.MaxPush = 4096

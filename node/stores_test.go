@@ -91,7 +91,7 @@ func TestStores(t *testing.T) {
 	n.Reconcile(ctx)
 	checkModule(t, n.url, ws, id, head.Root)
 
-	// A store of capsules takes no modules.
+	// A store of capsules accepts no modules.
 	second := auth.NewKey([32]byte{2})
 	g.Store = auth.StoreIDFromKey(second.PublicKey())
 	post(t, n.url, pushOf(g, true), "owner", nil).result(t)

@@ -154,8 +154,9 @@ func equalStates(a, b map[string]bool) bool {
 	return true
 }
 
-// The power goes at every file operation of every change. A fresh instance finds the state before
-// or after, whole; what was acknowledged is there; and the change can be made again.
+// TestDirCrashes cuts the power at every file operation of every change. A new instance finds the
+// complete state before or after the change, has every acknowledged change, and can repeat the
+// change.
 func TestDirCrashes(t *testing.T) {
 	seeds := uint64(4)
 	if vectors.Long(t) {
@@ -230,8 +231,9 @@ func openOn(t *testing.T, fsys diskfs.FS) *storage.Dir {
 	return openDir(t, "/d/store", &storage.DirOptions{FS: fsys})
 }
 
-// From some file operation on all fail, as on a full disk, for every operation in turn. The error
-// comes back and is never an absence, and the same instance makes the change once the disk has room.
+// TestDirNoSpace lets all file operations fail from the n-th on, as on a full disk, for every n.
+// The error is returned and is never fs.ErrNotExist, and the same instance makes the change when
+// the disk has room.
 func TestDirNoSpace(t *testing.T) {
 	store, list, after := steps(t)
 	for i, step := range list {
@@ -277,7 +279,8 @@ func TestDirNoSpace(t *testing.T) {
 	}
 }
 
-// A directory that is open read-only is read, and each change says that it is not supported.
+// TestDirReadOnly: a read-only directory can be read, and each change fails with
+// errors.ErrUnsupported.
 func TestDirReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := storage.OpenDir(dir, &storage.DirOptions{ReadOnly: true}); err == nil {
@@ -314,8 +317,8 @@ func TestDirReadOnly(t *testing.T) {
 	}
 }
 
-// A manifest that is damaged is an error where it is read, and hides no other. While it is there
-// no content counts as unnamed. Removing it, or committing it again, ends that.
+// TestDirDamagedManifest: a damaged manifest is an error when it is read, and hides no other. While
+// it exists no content is an orphan. Removing it, or committing it again, repairs the storage.
 func TestDirDamagedManifest(t *testing.T) {
 	dir := t.TempDir()
 	a, b := manifest(t, 1, one, two), manifest(t, 1, three)
@@ -404,8 +407,8 @@ func TestDirDamagedContent(t *testing.T) {
 	}
 }
 
-// While the volume is gone, or another one is in its place, nothing is absent; and nothing is made
-// in its place.
+// TestDirVolumeGone: while the volume is missing or replaced by another one, no error is
+// fs.ErrNotExist, and nothing is created at its path.
 func TestDirVolumeGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "volume")
 	away := dir + "-away"
@@ -468,7 +471,7 @@ func TestDirVolumeGone(t *testing.T) {
 	}
 }
 
-// A volume that goes away while its content is looked at is no absence of the content.
+// TestDirHeldVolumeGone: if a volume disappears during Held, the content is not reported as absent.
 func TestDirHeldVolumeGone(t *testing.T) {
 	disk := diskfs.NewCrash("/d")
 	m := manifest(t, 1, one, two)
@@ -493,8 +496,8 @@ func TestDirHeldVolumeGone(t *testing.T) {
 	}
 }
 
-// One process writes and is killed in the middle, again and again; another reads meanwhile. What
-// was acknowledged is there, and what is there is whole.
+// TestDirTwoProcesses repeatedly kills a writing process while another one reads. Acknowledged
+// changes are present, and every generation is complete.
 func TestDirTwoProcesses(t *testing.T) {
 	const store, count = 1, 12
 	if dir := os.Getenv("STORAGE_TEST_WRITE"); dir != "" {

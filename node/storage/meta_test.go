@@ -54,7 +54,7 @@ func TestMeta(t *testing.T) {
 	}
 }
 
-// No other bytes are taken for an encoding.
+// TestMetaMalformed: malformed encodings are refused.
 func TestMetaMalformed(t *testing.T) {
 	b, err := fullMeta().Encode()
 	if err != nil {

@@ -32,8 +32,8 @@ func reasons(p *tier.Plan) map[merkle.Hash]tier.Reason {
 	return out
 }
 
-// A plan changes nothing. What it lists is removed by Collect, and nothing else, in a fresh
-// instance too.
+// TestCollectSuperseded: Plan changes nothing, and Collect removes exactly what the plan lists, in
+// a new instance too.
 func TestCollectSuperseded(t *testing.T) {
 	clk := newClock()
 	b := newBench(t, t.TempDir(), func(c *tier.Config) {
@@ -82,7 +82,8 @@ func TestCollectSuperseded(t *testing.T) {
 	}
 }
 
-// Orphans go after the time of grace, counted from their file and from the last Put.
+// TestCollectOrphans: orphans are removed after the grace period, counted from the time of their
+// file and from the last Put.
 func TestCollectOrphans(t *testing.T) {
 	clk := newClock()
 	clk.at = time.Now()
@@ -140,8 +141,9 @@ func mode(t *testing.T, text string) *policy.Policy {
 	return p
 }
 
-// What was not read for the time of the policy goes, unless it is pinned, kept for a time that was
-// promised, or too few others have it. What was read stays, also over a restart.
+// TestCollectExpired: datastores that were not read for the TTL are removed, unless they are
+// pinned, have a retention time, or have too few other providers. Reads are remembered over a
+// restart.
 func TestCollectExpired(t *testing.T) {
 	clk := newClock()
 	facts := map[byte]tier.Facts{1: {Providers: 5}, 2: {Providers: 5}, 3: {Providers: 5, Pinned: true},
@@ -187,7 +189,7 @@ func TestCollectExpired(t *testing.T) {
 	}
 }
 
-// What the policy refuses goes when it is refused again after an interval.
+// TestCollectRefused: a datastore is removed if the policy still refuses it after an interval.
 func TestCollectRefused(t *testing.T) {
 	clk := newClock()
 	b := newBench(t, t.TempDir(), func(c *tier.Config) { c.Now = clk.now })
@@ -244,7 +246,8 @@ func TestCollectRefused(t *testing.T) {
 	}
 }
 
-// A revoked generation is gone at once and is not taken again; one that was removed is.
+// TestRevoke: a revoked generation is removed immediately and not accepted again. A removed one is
+// accepted again.
 func TestRevoke(t *testing.T) {
 	b := newBench(t, t.TempDir(), nil)
 	g, other := generationOf(t, 1, 1), generationOf(t, 2, 2)
@@ -286,8 +289,8 @@ func TestRevoke(t *testing.T) {
 	b.refuses(t, other, fs.ErrNotExist)
 }
 
-// Nothing of a datastore that is pinned is dropped: not what is superseded, and not what a
-// blacklist names.
+// TestCollectPinned: nothing of a pinned datastore is dropped, even if it is superseded or on the
+// blacklist.
 func TestCollectPinned(t *testing.T) {
 	clk := newClock()
 	pinned := true

@@ -12,7 +12,8 @@ import (
 	"github.com/dig-network/digstore/node/tier"
 )
 
-// Capsules are served right while every job moves them about, from the cache and past it.
+// TestReadsDuringJobs: capsules are served correctly while the jobs move them, with and without the
+// cache.
 func TestReadsDuringJobs(t *testing.T) {
 	for _, cached := range []bool{true, false} {
 		clk := newClock()
@@ -69,7 +70,8 @@ func TestReadsDuringJobs(t *testing.T) {
 	}
 }
 
-// A subscriber that does not read loses events, which are counted, and holds nothing up.
+// TestSlowSubscriber: a subscriber that does not read loses events, which are counted, and blocks
+// nothing.
 func TestSlowSubscriber(t *testing.T) {
 	tiers, err := tier.New(t.Context(), tier.Config{Storage: storage.NewMemory(nil)})
 	check(t, err)

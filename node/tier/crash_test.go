@@ -218,8 +218,8 @@ func (s scenario) holds(t testing.TB, b *bench, err error) {
 	}
 }
 
-// The process is killed at every file operation of every job. A fresh one serves what was
-// acknowledged, and nothing half, and does the job.
+// TestCrashes kills the process at every file operation of every job. A new process serves
+// acknowledged generations, serves none partly, and completes the job.
 func TestCrashes(t *testing.T) {
 	part, parts := vectors.Part(t)
 	if !vectors.Long(t) {
@@ -259,8 +259,8 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// The disk is full, or read-only, from every file operation of every job on. The same instance
-// serves what it has, and does the job when the disk takes writes again.
+// TestDiskRefuses makes the disk full or read-only from every file operation of every job on. The
+// same instance continues to serve, and completes the job when the disk is writable again.
 func TestDiskRefuses(t *testing.T) {
 	part, parts := vectors.Part(t)
 	if !vectors.Long(t) {

@@ -134,7 +134,7 @@ func (b *bench) abandon() {
 	b.Tiers = nil
 }
 
-// relocate makes the state of a copied directory speak of the copy.
+// relocate replaces the paths in the state of a copied directory.
 func relocate(t testing.TB, dir, from string) {
 	t.Helper()
 	name := filepath.Join(dir, "state.json")
@@ -143,7 +143,7 @@ func relocate(t testing.TB, dir, from string) {
 	check(t, os.WriteFile(name, tier.Relocated(text, from, dir), 0o600))
 }
 
-// meta is what the tests keep about a generation.
+// meta returns the metadata of a generation in the tests.
 func meta(g generation) storage.Meta {
 	return storage.Meta{Origin: storage.Push, Generation: g.Created, Received: g.Created}
 }

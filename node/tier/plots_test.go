@@ -187,8 +187,8 @@ func TestAgeAndBackup(t *testing.T) {
 	}
 }
 
-// A plot is written anew when a quarter of it is removed, or revoked content lay in it for a day,
-// and is removed when nothing is left.
+// TestCompact: a plot is rewritten if a quarter of it is removed or it has held revoked content for
+// a day, and removed if nothing is left.
 func TestCompact(t *testing.T) {
 	clk := newClock()
 	b := newBench(t, t.TempDir(), func(c *tier.Config) { c.Now = clk.now })

@@ -37,7 +37,7 @@ func TestReadOutcomes(t *testing.T) {
 	b.serves(t, g)
 }
 
-// What was never there is absent; before everything was listed nothing is.
+// TestAbsence: unknown capsules are fs.ErrNotExist, but only after everything was listed.
 func TestAbsence(t *testing.T) {
 	b := newBench(t, t.TempDir(), nil)
 	b.put(t, generationOf(t, 1, 1))

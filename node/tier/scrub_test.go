@@ -52,8 +52,8 @@ func (b *bench) record(t testing.TB, f func()) (list []tier.Event) {
 	return list
 }
 
-// A damaged loose content is never served. It is an error of its own, and stays one until something
-// replaces it, also after a restart.
+// TestDamagedLoose: damaged loose content is never served. The error is ErrCorrupt until the
+// content is replaced, also after a restart.
 func TestDamagedLoose(t *testing.T) {
 	b := newBench(t, t.TempDir(), nil)
 	g := generationOf(t, 1, 1)
@@ -99,7 +99,8 @@ func refill(g generation) func(context.Context, capsule.Descriptor) (io.ReadClos
 	}
 }
 
-// The scrub finds damage that nobody has read, and repairs it from a plot, or from elsewhere.
+// TestScrubLoose: the scrub finds damage before a read does, and repairs it from a plot or by
+// Refill.
 func TestScrubLoose(t *testing.T) {
 	for _, from := range []string{"nothing", "refill", "plot"} {
 		b := newBench(t, t.TempDir(), nil)
@@ -193,7 +194,7 @@ func TestScrubPlot(t *testing.T) {
 	}
 }
 
-// opening is a storage that says when content is opened.
+// opening is a storage that reports when content is opened.
 type opening struct {
 	storage.Storage
 	opened func()
@@ -206,7 +207,7 @@ func (o opening) Open(
 	return o.Storage.Open(ctx, d, off, n)
 }
 
-// A scrub that is interrupted goes on where it was, in another process.
+// TestScrubResumes: an interrupted scrub continues at its position in another process.
 func TestScrubResumes(t *testing.T) {
 	b := newBench(t, t.TempDir(), nil)
 	g := generationOf(t, 1, 1)

@@ -45,9 +45,9 @@ func (b *bench) takeAway(t testing.TB, name, remains string) (back func()) {
 	}
 }
 
-// A volume that goes away, whatever is in its place, is an event and an error and never an absence,
-// in the running process and in a new one. Nothing is removed, forgotten or written because of it,
-// and when it returns everything is as before.
+// TestVolumeAway: a missing volume, whatever is in its place, causes an event and an error and
+// never fs.ErrNotExist, in the running process and in a new one. Nothing is removed, dropped from
+// the index or written because of it. When the volume returns the state is as before.
 func TestVolumeAway(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("directories with open files cannot be renamed on Windows")

@@ -33,8 +33,8 @@ func all(s *state.State) (out state.Data) {
 	return out
 }
 
-// The data survives, and a crash at any operation leaves the old data or the new, and the new when
-// the change was acknowledged.
+// TestCrashes: after a crash at any operation the file has the old or the new data, and the new
+// data if the change was acknowledged.
 func TestCrashes(t *testing.T) {
 	for n := 1; ; n++ {
 		disk := diskfs.NewCrash("/d")
