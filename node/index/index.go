@@ -745,22 +745,46 @@ func (x *Index) Generations(s auth.StoreID) []Generation {
 	return all
 }
 
+// capsuleBatch is how many capsules are copied at a time for Capsules.
+const capsuleBatch = 256
+
 // Capsules yields the capsules of a generation that are described, and whether they are held,
-// ascending by index. The index must not be changed meanwhile by the same goroutine.
+// ascending by index. The index may be read and changed meanwhile: what was yielded is as it was at
+// some time since the call, and the capsules of a generation that is removed end.
 func (x *Index) Capsules(k Key) iter.Seq2[capsule.Descriptor, bool] {
 	return func(yield func(capsule.Descriptor, bool) bool) {
-		x.mu.RLock()
-		defer x.mu.RUnlock()
-		g := x.find(k)
-		if g == nil {
-			return
-		}
-		for at := range g.caps {
-			if !yield(g.descriptor(at), g.has(at)) {
+		var list []capsule.Descriptor
+		var held []bool
+		for from := uint64(0); ; {
+			list, held = x.capsules(k, from, list[:0], held[:0])
+			for i, d := range list {
+				if !yield(d, held[i]) {
+					return
+				}
+				from = uint64(d.Index) + 1
+			}
+			if len(list) < capsuleBatch {
 				return
 			}
 		}
 	}
+}
+
+// capsules appends up to capsuleBatch capsules of a generation, from an index on, and whether they
+// are held.
+func (x *Index) capsules(k Key, from uint64, list []capsule.Descriptor, held []bool,
+) ([]capsule.Descriptor, []bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	g := x.find(k)
+	if g == nil || from > math.MaxUint32 {
+		return list, held
+	}
+	at, _ := g.at(uint32(from))
+	for ; at < len(g.caps) && len(list) < capsuleBatch; at++ {
+		list, held = append(list, g.descriptor(at)), append(held, g.has(at))
+	}
+	return list, held
 }
 
 // Counts returns the totals.

@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -397,5 +398,47 @@ func TestRepeated(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// The index is read and changed while its capsules are listed.
+func TestCapsulesBesideChanges(t *testing.T) {
+	x := index.New()
+	k := index.Key{Store: auth.StoreID{1}, Root: merkle.Hash{2}}
+	h := index.Holding{Key: k, Count: 1000}
+	for i := range uint32(1000) {
+		h.Capsules = append(h.Capsules, capsule.Descriptor{Index: i, Size: 1,
+			Hash: merkle.Sum(binary.BigEndian.AppendUint32(nil, i)), ChunkRoot: merkle.Hash{3}})
+	}
+	it := index.Item{Name: "a", Head: true}
+	if err := x.Set("storage", it, h); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		next := uint32(0)
+		for d, held := range x.Capsules(k) {
+			if d != h.Capsules[next] || !held {
+				t.Errorf("capsule %+v, held %v, expected %+v", d, held, h.Capsules[next])
+			}
+			next++
+			x.Mark("storage", d.Hash, false)
+			ref := capsule.Ref{Store: k.Store, Root: k.Root, Index: d.Index}
+			if _, err := x.Stat(ref); (err != nil) != (next > 600) {
+				t.Errorf("stat after %d capsules: %v", next, err)
+			}
+			if next == 600 {
+				x.Drop("storage", it)
+			}
+		}
+		if next < 600 || next == 1000 {
+			t.Errorf("%d capsules of a generation that was removed after 600 of 1000", next)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("a change waits for the list, and the list for the change")
 	}
 }
