@@ -8,9 +8,9 @@ import (
 // Disk is the file system of this machine. Its RenameNew needs hard links, except on Windows.
 type Disk struct{}
 
-// OpenFile is os.OpenFile.
+// OpenFile is os.OpenFile. On Windows a file that is being renamed is opened after that.
 func (Disk) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	return os.OpenFile(name, flag, perm)
+	return openFile(name, flag, perm)
 }
 
 // Rename is os.Rename.

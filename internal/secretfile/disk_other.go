@@ -8,6 +8,10 @@ import (
 	"os"
 )
 
+func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, perm)
+}
+
 // renameFile makes a link and removes the old name, because a link fails where the name is
 // taken and a rename does not.
 func renameFile(oldname, newname string) error {
