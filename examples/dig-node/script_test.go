@@ -2,19 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dig-network/digstore/internal/scripttest"
 )
 
 // The scripts in testdata are what a user types. They run this very program: the test binary
@@ -35,6 +33,12 @@ func (r runner) Run() int {
 	return r.M.Run()
 }
 
+// command returns a command of scripttest as one of testscript.
+func command(run func(ts scripttest.Script, neg bool, args []string),
+) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) { run(ts, neg, args) }
+}
+
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -46,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsWith, "field": field, "mode": mode, "occupy": occupy, "freeport": freePort,
+			"exits": command(scripttest.Exits), "field": field, "mode": command(scripttest.Mode), "occupy": occupy, "freeport": freePort,
 			"nosecret": noSecret, "node": startNode, "halt": halt, "hup": hup, "log": logHas, "get": get,
 			"secret": secret, "digstore": runDigstore, "write": write,
 		},
@@ -57,34 +61,6 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 	})
-}
-
-// exits CODE COMMAND... runs a command that must end with that exit code, and whose last line on
-// stderr must say what to do, unless it prints JSON.
-func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-	stderr := strings.TrimRight(ts.ReadFile("stderr"), "\n")
-	if json := strings.HasPrefix(ts.ReadFile("stdout"), "{"); got != 0 && !json {
-		lines := strings.Split(stderr, "\n")
-		if last := lines[len(lines)-1]; len(lines) < 2 || !strings.HasPrefix(last, "  ") {
-			ts.Fatalf("an error without a line that says what to do:\n%s", stderr)
-		}
-	}
 }
 
 // field NAME PATH sets a variable to a member of the JSON object on stdout.
@@ -101,22 +77,6 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
-}
-
-// mode PERM FILE... checks permissions.
-func mode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: mode PERM FILE...")
-	}
-	want, err := strconv.ParseUint(args[0], 8, 32)
-	ts.Check(err)
-	for _, name := range args[1:] {
-		info, err := os.Stat(ts.MkAbs(name))
-		ts.Check(err)
-		if got := info.Mode().Perm(); got != fs.FileMode(want) && runtime.GOOS != "windows" {
-			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
-		}
-	}
 }
 
 // occupy NAME listens at a port of loopback until the script ends, and sets NAME to it.

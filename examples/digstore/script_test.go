@@ -5,12 +5,10 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,6 +22,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 
 	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/internal/scripttest"
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
@@ -31,6 +30,12 @@ import (
 // the test binary becomes digstore when it is called so.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"digstore": program})
+}
+
+// command returns a command of scripttest as one of testscript.
+func command(run func(ts scripttest.Script, neg bool, args []string),
+) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) { run(ts, neg, args) }
 }
 
 func TestScripts(t *testing.T) {
@@ -45,12 +50,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exitsWith,
+			"exits":     command(scripttest.Exits),
 			"field":     field,
 			"port":      port,
 			"serve":     serve,
 			"halt":      halt,
-			"mode":      mode,
+			"mode":      command(scripttest.Mode),
 			"atmost":    atMost,
 			"nosecret":  noSecret,
 			"flip":      flip,
@@ -85,34 +90,6 @@ func TestScripts(t *testing.T) {
 func sourceDir() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
-}
-
-// exits CODE COMMAND... runs a command that must end with that exit code, and
-// whose error must be two lines: what happened, and what to do.
-func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-	stderr := strings.TrimRight(ts.ReadFile("stderr"), "\n")
-	if json := strings.HasPrefix(ts.ReadFile("stdout"), "{"); got != 0 && !json {
-		lines := strings.Split(stderr, "\n")
-		if last := lines[len(lines)-1]; len(lines) < 2 || !strings.HasPrefix(last, "  ") {
-			ts.Fatalf("an error without a line that says what to do:\n%s", stderr)
-		}
-	}
 }
 
 // field NAME PATH sets a variable to a member of the JSON object on stdout.
@@ -185,22 +162,6 @@ func halt(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no server %s", args[0])
 	}
 	ts.Check(s.(*serverProcess).stop())
-}
-
-// mode PERM FILE... checks permissions.
-func mode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: mode PERM FILE...")
-	}
-	want, err := strconv.ParseUint(args[0], 8, 32)
-	ts.Check(err)
-	for _, name := range args[1:] {
-		info, err := os.Stat(ts.MkAbs(name))
-		ts.Check(err)
-		if got := info.Mode().Perm(); got != fs.FileMode(want) && runtime.GOOS != "windows" {
-			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
-		}
-	}
 }
 
 // atmost N LIMIT checks that a number is not above another.

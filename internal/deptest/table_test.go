@@ -152,6 +152,7 @@ var table = []row{
 	{pkg: "node/prom", house: []string{"node/api", "node/economy"}, third: join(wire, lru, onDisk, metrics), http: true},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
+	{pkg: "internal/scripttest"},
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
 		third: join(blst, lru, []string{"go.yaml.in/yaml/v3"}), http: true},
 	{pkg: "examples/dig-node/internal/keyfile", house: []string{"auth", "internal/mkdirall", "internal/regular", "internal/secretfile"}, third: blst},
